@@ -1,0 +1,71 @@
+//! Inbound bytes of one connection that could not be used yet, up to a limit.
+//!
+//! An idle connection owns no buffer: bytes are decoded straight from the event
+//! loop's scratch space, and only an unfinished rest is kept here. Called by
+//! the server's connections.
+
+/// The rest of an unfinished request or frame. Empty, it owns no memory.
+#[derive(Default, Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+}
+
+/// More bytes are waiting than the buffer's limit allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Buffer {
+    /// Bytes kept.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Keeps `bytes` behind what is kept already.
+    ///
+    /// # Errors
+    /// [`Full`] if that would be more than `limit` bytes; nothing is added then.
+    pub fn push(&mut self, bytes: &[u8], limit: usize) -> Result<(), Full> {
+        if self.bytes.len().saturating_add(bytes.len()) > limit {
+            return Err(Full);
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// What is kept, taken out whole; the buffer is empty afterwards. Whoever
+    /// decodes it gives the unused rest back with [`Buffer::restore`].
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Gives back bytes that [`Buffer::take`] took, less the first `used`.
+    pub fn restore(&mut self, mut bytes: Vec<u8>, used: usize) {
+        debug_assert!(self.bytes.is_empty(), "taken, then given back");
+        if used < bytes.len() {
+            bytes.drain(..used);
+            self.bytes = bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_kept_and_the_rest_comes_back() {
+        let mut buffer = Buffer::default();
+        assert_eq!(buffer.push(b"abcd", 6), Ok(()));
+        assert_eq!(buffer.push(b"efg", 6), Err(Full));
+        let bytes = buffer.take();
+        buffer.restore(bytes, 3);
+        assert_eq!(buffer.take(), b"d");
+        buffer.restore(b"xy".to_vec(), 2);
+        assert!(buffer.is_empty());
+    }
+}

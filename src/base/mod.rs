@@ -1,0 +1,9 @@
+//! FLOOR 1: values and containers that know nothing of the web.
+
+pub mod buffer;
+pub mod names;
+pub mod outbox;
+pub mod random;
+pub mod slots;
+pub mod time;
+pub mod timers;

@@ -1,0 +1,159 @@
+//! The names of things on the wire: sessions, offsets, epochs, positions.
+//!
+//! Pure values with their one spelling each. No meaning is attached here: what
+//! a position is good for is the hub's business. Called by every floor.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The channel every session is in from its creation.
+pub const ALL_CHANNEL: &str = "/all";
+
+/// How a session's own channel (messages to that one session) is spelled where
+/// positions are listed. It cannot be subscribed to: a session always is.
+pub const SESSION_CHANNEL: &str = "/session";
+
+/// 128 random bits, the only credential of a session; 32 lower-case hex digits on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u128);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    /// The first eight digits: enough to follow a session in a log, too few to use it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", (self.0 >> 96) as u32)
+    }
+}
+
+/// The text is not the spelling of the value asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misspelled;
+
+impl FromStr for SessionId {
+    type Err = Misspelled;
+
+    fn from_str(text: &str) -> Result<Self, Misspelled> {
+        let canonical =
+            text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !canonical {
+            return Err(Misspelled);
+        }
+        u128::from_str_radix(text, 16)
+            .map(SessionId)
+            .map_err(|_| Misspelled)
+    }
+}
+
+/// The place of a publication in its channel's log: 1, 2, 3, ... within an epoch.
+pub type Offset = u64;
+
+/// One life of a channel: 40 random bits, drawn when the channel comes to be.
+/// Offsets of two epochs cannot be compared. Ten lower-case hex digits on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    const MASK: u64 = (1 << 40) - 1;
+
+    /// The epoch made of the low 40 bits of `random`.
+    pub fn from_random(random: u64) -> Epoch {
+        Epoch(random & Self::MASK)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:010x}", self.0)
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = Misspelled;
+
+    fn from_str(text: &str) -> Result<Self, Misspelled> {
+        if text.len() != 10 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(Misspelled);
+        }
+        u64::from_str_radix(text, 16)
+            .map(Epoch)
+            .map_err(|_| Misspelled)
+    }
+}
+
+/// "Seen up to and with `offset` of this epoch"; offset 0 is the start. `epoch:offset` on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub epoch: Epoch,
+    pub offset: Offset,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.epoch, self.offset)
+    }
+}
+
+impl FromStr for Position {
+    type Err = Misspelled;
+
+    fn from_str(text: &str) -> Result<Self, Misspelled> {
+        let (epoch, offset) = text.split_once(':').ok_or(Misspelled)?;
+        if offset.is_empty() || !offset.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Misspelled);
+        }
+        Ok(Position {
+            epoch: epoch.parse()?,
+            offset: offset.parse().map_err(|_| Misspelled)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        let session = SessionId(0x00ff_1234_5678_9abc_def0_0000_0000_0001);
+        assert_eq!(session.to_string().parse(), Ok(session));
+        assert_eq!(session.to_string().len(), 32);
+        let position = Position {
+            epoch: Epoch::from_random(u64::MAX),
+            offset: u64::MAX,
+        };
+        assert_eq!(position.to_string(), "ffffffffff:18446744073709551615");
+        assert_eq!(position.to_string().parse(), Ok(position));
+    }
+
+    #[test]
+    fn other_spellings_are_refused() {
+        for text in [
+            "",
+            "1",
+            "00FF123456789abcdef0000000000001",
+            "+0ff123456789abcdef00000000000001",
+        ] {
+            assert_eq!(text.parse::<SessionId>(), Err(Misspelled), "{text}");
+        }
+        for text in [
+            "",
+            ":",
+            "ffffffffff:",
+            "ffffffffff:+1",
+            "fff:1",
+            "ffffffffff:18446744073709551616",
+        ] {
+            assert_eq!(text.parse::<Position>(), Err(Misspelled), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_log_line_does_not_give_the_session_away() {
+        assert_eq!(format!("{:?}", SessionId(0xabcdef01 << 96)), "abcdef01");
+    }
+}
