@@ -1,0 +1,303 @@
+//! Tables for the reading of settings: what is right, what is wrong, and what is said then.
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../etc/chloe.toml");
+
+fn path() -> &'static Path {
+    Path::new("a.toml")
+}
+
+fn complaint(text: &str) -> String {
+    match Config::from_toml(text, path()) {
+        Ok(_) => panic!("taken: {text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The example file names every key, with a comment, in the table's order, and changes nothing.
+#[test]
+fn the_example_file_is_the_defaults() {
+    let config = Config::from_toml(EXAMPLE, path()).unwrap();
+    assert_eq!(config, Config::default());
+    let mut named = Vec::new();
+    let mut line_before = "";
+    for line in EXAMPLE.lines() {
+        if let Some((key, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            assert!(line_before.starts_with('#'), "{key} has a comment above");
+            assert_eq!(
+                Some(value.to_owned()),
+                config.value_of(key),
+                "{key} is written as it is"
+            );
+            named.push(key);
+        }
+        line_before = line;
+    }
+    let all: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(named, all);
+}
+
+#[test]
+fn defaults_are_valid_and_every_key_can_be_set_in_each_way() {
+    assert_eq!(Config::default().validate(), Ok(()));
+    for key in KEYS {
+        let written = Config::default().value_of(key.name).unwrap();
+        let changed = match written.as_str() {
+            "\"info\"" => "debug".to_owned(),
+            text if text.starts_with("\"http") => "http://other:1".to_owned(),
+            r#"["0.0.0.0", "::"]"# => "127.0.0.1".to_owned(),
+            "[]" => "https://a.example,*".to_owned(),
+            text if text.starts_with('"') => "/some/where".to_owned(),
+            number => (number.parse::<u64>().unwrap() + 1).to_string(),
+        };
+        let mut by_flag = Config::default();
+        by_flag.set(&key.flag(), &changed).unwrap();
+        assert_ne!(by_flag, Config::default(), "{}", key.name);
+
+        let mut by_environment = Config::default();
+        by_environment
+            .set_environment(&key.environment(), &changed)
+            .unwrap();
+        assert_eq!(by_environment, by_flag);
+
+        let line = format!("{} = {}", key.name, by_flag.value_of(key.name).unwrap());
+        assert_eq!(Config::from_toml(&line, path()), Ok(by_flag), "{line}");
+        assert!(
+            !key.doc.is_empty() && key.doc.ends_with('.'),
+            "{}",
+            key.name
+        );
+    }
+}
+
+#[test]
+fn a_wrong_file_says_where_and_what_was_meant() {
+    for (text, said) in [
+        ("prot = 1", "a.toml:1: there is no prot: did you mean port?"),
+        (
+            "\n\npoll_hold = 1",
+            "a.toml:3: there is no poll_hold: did you mean poll_hold_ms?",
+        ),
+        (
+            "elephant = 1",
+            "a.toml:1: there is no elephant: etc/chloe.toml and chloe --help list all settings",
+        ),
+        (
+            "[relay]\nlanes = 2",
+            "a.toml:1: there is no relay: did you mean relay_lanes?",
+        ),
+        ("port = 1\nport = 2", "a.toml:2: is not TOML: duplicate key"),
+        ("# fine\nport =", "a.toml:2: is not TOML: "),
+        (
+            "port = \"8901\"",
+            "a.toml:1: port must be a whole number, without quotes; it is a text",
+        ),
+        (
+            "port = 89.01",
+            "a.toml:1: port must be a whole number, without quotes; it is a number with a point",
+        ),
+        (
+            "port = -1",
+            "a.toml:1: port must not be negative, and -1 is",
+        ),
+        (
+            "port = 65536",
+            "a.toml:1: port is 65536, and the most is 65535",
+        ),
+        (
+            "history_size = 99999999999999999999999",
+            "a.toml:1: history_size is 99999999999999999999999, and the most is 18446744073709551615",
+        ),
+        (
+            "poll_hold_ms = 0",
+            "a.toml:1: poll_hold_ms is 0, and the least is 10",
+        ),
+        (
+            "poll_hold_ms = 3600001",
+            "a.toml:1: poll_hold_ms is 3600001, and the most is 3600000",
+        ),
+        (
+            "secret = 5",
+            "a.toml:1: secret must be a text in double quotes; it is a whole number",
+        ),
+        (
+            "doc_root = true",
+            "a.toml:1: doc_root must be a text in double quotes; it is true or false",
+        ),
+        (
+            "doc_root = \"\\u0000\"",
+            "a.toml:1: doc_root must be a path, and no path has a NUL in it",
+        ),
+        (
+            "listen_addresses = \"::\"",
+            "a.toml:1: listen_addresses must be a list of texts, such as [\"one\", \"two\"]; it is a text",
+        ),
+        (
+            "listen_addresses = [\n\"::\",\n1]",
+            "a.toml:1: listen_addresses must be a list of texts, such as [\"one\", \"two\"]; it is a whole number, among its items",
+        ),
+        (
+            "listen_addresses = [\"localhost\"]",
+            "a.toml:1: listen_addresses must hold IP addresses without a port, such as \"127.0.0.1\" or \"::1\", and \"localhost\" is none",
+        ),
+        (
+            "log_level = \"loud\"",
+            "a.toml:1: log_level must be one of off, error, warn, info, debug, trace, and \"loud\" is none of them",
+        ),
+        (
+            "application_server = \"localhost:4567\"",
+            "a.toml:1: application_server must be an origin such as \"http://localhost:4567\", and \"localhost:4567\" does not begin with http:// or https://",
+        ),
+        (
+            "application_server = \"http://a/b\"",
+            "a.toml:1: application_server must be an origin, which has no path: write \"http://a\"",
+        ),
+        (
+            "application_server_url = \"https://a/\"",
+            "a.toml:1: application_server_url is \"https://a/\", and Chloe speaks no https to the app yet: use http:// and an address on the same host or network",
+        ),
+        (
+            "application_server_url = \"\"",
+            "a.toml:1: application_server_url must be an address such as ",
+        ),
+        (
+            "application_server_url = \"http:///x\"",
+            "a.toml:1: application_server_url is \"http:///x\", and that names no host",
+        ),
+        (
+            "application_server_url = \"http://a:0/x\"",
+            "a.toml:1: application_server_url is \"http://a:0/x\", and \"0\" is no port: ports are 1 to 65535",
+        ),
+        (
+            "application_server_url = \"http://[a]/x\"",
+            "a.toml:1: application_server_url is \"http://[a]/x\", and what is in brackets is no IPv6 address",
+        ),
+        (
+            "allowed_origins = [\"*\", \"x\"]",
+            "a.toml:1: allowed_origins has an item that must be an origin such as ",
+        ),
+    ] {
+        let complaint = complaint(text);
+        assert!(complaint.starts_with(said), "{text:?} says: {complaint}");
+        assert!(!complaint.contains('\n'), "one line: {complaint}");
+    }
+}
+
+#[test]
+fn right_values_in_their_other_spellings_are_taken() {
+    for (text, key, value) in [
+        ("port = 0", "port", "0"),
+        ("port = 0x22c5", "port", "8901"),
+        ("history_size = 1_000", "history_size", "1000"),
+        ("allowed_origins = []", "allowed_origins", "[]"),
+        (
+            "application_server = 'https://example.com'",
+            "application_server",
+            "\"https://example.com\"",
+        ),
+        (
+            "application_server_url = \"http://[::1]:80/a?b\"",
+            "application_server_url",
+            "\"http://[::1]:80/a?b\"",
+        ),
+        (
+            "application_server_url = \"http://app\"",
+            "application_server_url",
+            "\"http://app\"",
+        ),
+        ("secret = \"a\\\"b\"", "secret", "\"a\\\"b\""),
+        ("# nothing", "port", "8901"),
+        ("", "port", "8901"),
+    ] {
+        let config = Config::from_toml(text, path()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.value_of(key).as_deref(), Some(value), "{text}");
+    }
+}
+
+#[test]
+fn flags_and_environment_name_themselves_in_errors() {
+    let mut config = Config::default();
+    for (error, said) in [
+        (
+            config.set("--port", "eighty"),
+            "--port: must be a whole number, and \"eighty\" is none",
+        ),
+        (
+            config.set("port", ""),
+            "--port: must be a whole number, and \"\" is none",
+        ),
+        (
+            config.set("--prot", "1"),
+            "--prot: there is no --prot: did you mean --port?",
+        ),
+        (
+            config.set_environment("CHLOE_PORT", "99999"),
+            "environment variable CHLOE_PORT: is 99999, and the most is 65535",
+        ),
+        (
+            config.set_environment("CHLOE_PROT", "1"),
+            "environment variable CHLOE_PROT: there is no CHLOE_PROT: did you mean CHLOE_PORT?",
+        ),
+        (
+            config.set_environment("CHLOE_port", "1"),
+            "environment variable CHLOE_port: there is no CHLOE_port: did you mean CHLOE_PORT?",
+        ),
+    ] {
+        assert_eq!(error.unwrap_err().to_string(), said);
+    }
+    assert_eq!(config.set_environment("PATH", "/bin"), Ok(()));
+    assert_eq!(config, Config::default());
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_told_by_both_names() {
+    for (lines, said) in [
+        (
+            "relay_retry_min_ms = 20000",
+            "relay_retry_min_ms is 20000 and relay_retry_max_ms is 10000: relay_retry_min_ms must not be more than relay_retry_max_ms",
+        ),
+        (
+            "history_bytes = 100000000",
+            "history_bytes is 100000000 and history_total_bytes",
+        ),
+        (
+            "message_bytes_max = 2000000",
+            "message_bytes_max is 2000000 and body_bytes_max",
+        ),
+        (
+            "session_ttl_ms = 1000",
+            "poll_hold_ms is 25000 and session_ttl_ms is 1000",
+        ),
+        (
+            "listen_addresses = []",
+            "listen_addresses and unix_socket are both empty",
+        ),
+    ] {
+        let config = Config::from_toml(lines, path()).unwrap();
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
+    let by_hand = Config {
+        turn_writes: 0,
+        ..Config::default()
+    };
+    assert_eq!(
+        by_hand.validate().unwrap_err().to_string(),
+        "turn_writes is 0, and the least is 1"
+    );
+    let socket_only = Config::from_toml("listen_addresses = []\nunix_socket = \"/run/c\"", path());
+    assert_eq!(socket_only.unwrap().validate(), Ok(()));
+}
+
+#[test]
+fn the_secret_is_not_shown() {
+    let mut config = Config::default();
+    config.set("secret", "pumpkin").unwrap();
+    config.set("port", "1").unwrap();
+    let shown = format!("{config:?}");
+    assert!(
+        shown.contains("port: 1") && !shown.contains("pumpkin"),
+        "{shown}"
+    );
+}
