@@ -1,1 +1,570 @@
-//! Being built.
+//! FLOOR 2: who hears what.
+//!
+//! A channel is a log, a session's subscription is a cursor into it. The hub
+//! knows channels, sessions and offsets; it knows neither HTTP nor sockets nor
+//! a clock. Publishing costs the same for one reader and for 100,000: append,
+//! and mark the channel. Who is owed what is asked afterwards, reader by reader
+//! ([`Hub::next_reader`], [`Hub::pending`], [`Hub::advance`]).
+//!
+//! The promise: every session is given what it subscribed to in the order in
+//! which the hub accepted it, across channels, each once, or the gap is
+//! returned by [`Hub::take_gap`]. Called by the server.
+
+mod log;
+mod channel;
+mod session;
+mod pending;
+mod pass;
+mod retention;
+mod values;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::base::names::{ALL_CHANNEL, Epoch, Offset, Position, SESSION_CHANNEL, SessionId};
+use crate::base::random::Random;
+use crate::base::slots::Key;
+use crate::base::time::Time;
+use crate::base::timers::Timers;
+
+use channel::Channel;
+use pass::Pass;
+use pending::Pending;
+use retention::Ages;
+use tables::Tables;
+
+pub use pending::Run;
+pub use retention::{LOG_FLOOR, Retention};
+pub use session::{Session, SessionKey, Stream};
+pub use values::{Gap, HubError, HubLimits, Published, Standing};
+
+/// The channel table and the session table.
+pub struct Hub {
+    limits: HubLimits,
+    tables: Tables,
+    all: Arc<str>,
+    own: Arc<str>,
+    /// The number of publications accepted so far.
+    sequence: u64,
+    pass: Pass,
+    ages: Ages,
+    ends: Timers<SessionKey>,
+    random: Random,
+}
+
+impl Hub {
+    /// An empty hub. Session ids and epochs come from `random`.
+    pub fn new(limits: HubLimits, random: Random) -> Hub {
+        Hub {
+            limits,
+            tables: Tables::default(),
+            all: ALL_CHANNEL.into(),
+            own: SESSION_CHANNEL.into(),
+            sequence: 0,
+            pass: Pass::default(),
+            ages: Ages::default(),
+            ends: Timers::default(),
+            random,
+        }
+    }
+
+    // ---- sessions -------------------------------------------------------
+
+    /// Opens a session, asleep and subscribed to `/all` from here on.
+    ///
+    /// # Errors
+    /// When there are too many sessions.
+    pub fn open(&mut self, now: Time) -> Result<SessionKey, HubError> {
+        if self.tables.sessions.len() >= self.limits.sessions {
+            return Err(HubError::TooManySessions(self.limits.sessions));
+        }
+        let all = match self.tables.names.get(&self.all) {
+            Some(channel) => *channel,
+            None => self.create(Arc::clone(&self.all), false),
+        };
+        let id = SessionId(self.random.bits_128());
+        let key = self.tables.sessions.insert(Session::new(id, 0));
+        self.tables.ids.insert(id, key);
+        self.tables.join(key, all);
+        self.end_later(now, key);
+        Ok(key)
+    }
+
+    /// The live session with this id.
+    pub fn find(&self, id: SessionId) -> Option<SessionKey> {
+        self.tables.ids.get(&id).copied()
+    }
+
+    /// The session, while it lives.
+    pub fn session(&self, key: SessionKey) -> Option<&Session> {
+        self.tables.sessions.get(key)
+    }
+
+    /// The session's client connected the new way: from now on it is told of gaps.
+    pub fn set_modern(&mut self, key: SessionKey) {
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            session.modern = true;
+        }
+    }
+
+    /// Attaches `stream`: the session's publications go there. Returns the
+    /// stream that was attached before and is not any more.
+    pub fn attach(&mut self, key: SessionKey, stream: Stream) -> Option<Stream> {
+        let session = self.tables.sessions.get_mut(key)?;
+        let before = session.stream.replace(stream);
+        if before.is_none() {
+            self.tables.wake(key);
+        }
+        before.filter(|&before| before != stream)
+    }
+
+    /// Detaches `stream`, if it is the one attached. The session falls asleep
+    /// and ends when nothing is attached for as long as the limits say.
+    pub fn detach(&mut self, now: Time, key: SessionKey, stream: Stream) {
+        let Some(session) = self.tables.sessions.get_mut(key) else {
+            return;
+        };
+        if session.stream != Some(stream) {
+            return;
+        }
+        session.stream = None;
+        self.tables.sleep(key);
+        self.end_later(now, key);
+    }
+
+    /// Ends a session at once and forgets all of it.
+    pub fn close(&mut self, key: SessionKey) {
+        let count = self.session(key).map_or(0, |s| s.subscriptions.len());
+        for number in (0..count).rev() {
+            self.leave(key, number);
+        }
+        if let Some(session) = self.tables.sessions.remove(key) {
+            self.tables.ids.remove(&session.id);
+        }
+    }
+
+    // ---- subscriptions --------------------------------------------------
+
+    /// Subscribes the session to the channel `name`, from here on or from
+    /// behind `since`. Subscribing again changes nothing but the cursor, and
+    /// that only with `since`.
+    ///
+    /// # Errors
+    /// When the name cannot be one, or a limit is reached.
+    pub fn subscribe(
+        &mut self,
+        key: SessionKey,
+        name: &str,
+        since: Option<Position>,
+    ) -> Result<Standing, HubError> {
+        self.check_name(name)?;
+        let session = self.session(key).ok_or(HubError::SessionEnded)?;
+        let taken = session.subscriptions.len();
+        let channel = self.tables.names.get(name).copied();
+        let known = channel.and_then(|channel| session.find(channel.index()));
+        let number = match known {
+            Some(number) => number,
+            None if taken >= self.limits.channels_per_session => {
+                return Err(HubError::TooManyOfSession(self.limits.channels_per_session));
+            }
+            None => {
+                let channel = self.channel_for(name)?;
+                let joined = self.tables.join(key, channel);
+                joined.ok_or(HubError::SessionEnded)?
+            }
+        };
+        self.stand(key, number, since, true)
+            .ok_or(HubError::SessionEnded)
+    }
+
+    /// Ends the session's subscription to `name`; false if there was none.
+    pub fn unsubscribe(&mut self, key: SessionKey, name: &str) -> bool {
+        let channel = self.tables.names.get(name).copied();
+        let known = channel.and_then(|channel| self.session(key)?.find(channel.index()));
+        if let Some(number) = known {
+            self.leave(key, number);
+        }
+        known.is_some()
+    }
+
+    /// Sets the cursors of a session to what its client has seen, and tells how
+    /// each of its subscriptions stands. A channel without a position given is
+    /// `recovered` only if the session is `fresh`: it had missed nothing.
+    pub fn resume(
+        &mut self,
+        key: SessionKey,
+        positions: &[(&str, Position)],
+        fresh: bool,
+    ) -> Vec<(Arc<str>, Standing)> {
+        let count = self.session(key).map_or(0, |s| s.subscriptions.len());
+        let mut standings = Vec::with_capacity(count);
+        for number in 0..count {
+            let Some((channel, _)) = self.tables.standing(key, number) else {
+                continue;
+            };
+            let name = Arc::clone(&channel.name);
+            let given = positions.iter().find(|(channel, _)| **channel == *name);
+            let since = given.map(|(_, position)| *position);
+            if let Some(standing) = self.stand(key, number, since, fresh) {
+                standings.push((name, standing));
+            }
+        }
+        standings
+    }
+
+    // ---- publications ---------------------------------------------------
+
+    /// Appends a publication to the channel `name`. `encode` writes its frame,
+    /// given the offset, and the epoch if a reader may not know it yet.
+    ///
+    /// # Errors
+    /// When the name cannot be one, or there are too many channels.
+    pub fn publish(
+        &mut self,
+        now: Time,
+        name: &str,
+        encode: impl FnOnce(&mut Vec<u8>, Offset, Option<Epoch>),
+    ) -> Result<Published, HubError> {
+        self.check_name(name)?;
+        let channel = self.channel_for(name)?;
+        Ok(self.append(now, channel, encode))
+    }
+
+    /// Appends a publication to the session's own channel; `None` if the session ended.
+    pub fn publish_to(
+        &mut self,
+        now: Time,
+        key: SessionKey,
+        encode: impl FnOnce(&mut Vec<u8>, Offset, Option<Epoch>),
+    ) -> Option<Published> {
+        let session = self.tables.sessions.get(key)?;
+        let own = session.subscriptions.iter().find_map(|subscription| {
+            let (channel_key, channel) = self.tables.channels.at(subscription.channel)?;
+            channel.direct.then_some(channel_key)
+        });
+        let channel = match own {
+            Some(channel) => channel,
+            None => {
+                let channel = self.create(Arc::clone(&self.own), true);
+                self.tables.join(key, channel);
+                channel
+            }
+        };
+        Some(self.append(now, channel, encode))
+    }
+
+    /// The next awake session with something pending after what was published,
+    /// each at most once for each pass; `None` when the passes are through.
+    pub fn next_reader(&mut self) -> Option<(SessionKey, Stream)> {
+        while let Some((channel, reader)) = self.pass.next(&mut self.tables.channels) {
+            let Some((key, session)) = self.tables.sessions.at(reader.session) else {
+                continue;
+            };
+            let Some(stream) = session.stream else {
+                continue;
+            };
+            let cursor = session.subscriptions[reader.subscription as usize].cursor;
+            let behind = self
+                .tables
+                .channels
+                .at(channel)
+                .is_some_and(|(_, c)| cursor < c.log.next());
+            if behind {
+                return Some((key, stream));
+            }
+        }
+        None
+    }
+
+    /// What the session is owed, oldest first.
+    pub fn pending(&self, key: SessionKey) -> impl Iterator<Item = Run<'_>> {
+        self.tables
+            .sessions
+            .get(key)
+            .map(|session| Pending::of(&self.tables.channels, session))
+            .into_iter()
+            .flatten()
+    }
+
+    /// Whether the session is owed anything.
+    pub fn is_behind(&self, key: SessionKey) -> bool {
+        self.tables.sessions.get(key).is_some_and(|session| {
+            session.subscriptions.iter().any(|subscription| {
+                let channel = self.tables.channels.at(subscription.channel);
+                channel.is_some_and(|(_, channel)| subscription.cursor < channel.log.next())
+            })
+        })
+    }
+
+    /// Takes note that the first `written` bytes of what was pending are
+    /// written. The rest of a frame that was cut is appended to `rest`: it
+    /// counts as delivered, and the caller owes it.
+    pub fn advance(&mut self, key: SessionKey, mut written: usize, rest: &mut Vec<u8>) {
+        let Some(session) = self.tables.sessions.get(key) else {
+            return;
+        };
+        let mut cursors: SmallVec<[(usize, Offset); 4]> = SmallVec::new();
+        for run in Pending::of(&self.tables.channels, session) {
+            if written == 0 {
+                break;
+            }
+            if written >= run.bytes.len() {
+                written -= run.bytes.len();
+                cursors.push((run.subscription, run.to));
+                continue;
+            }
+            let channel = session.subscriptions[run.subscription].channel;
+            if let Some((_, channel)) = self.tables.channels.at(channel) {
+                let (offset, tail) = channel.log.split(run.from, written);
+                let whole = channel.log.frames(offset, offset + 1);
+                let cut = tail.len() < whole.len();
+                if cut {
+                    rest.extend_from_slice(tail);
+                }
+                cursors.push((run.subscription, offset + u64::from(cut)));
+            }
+            break;
+        }
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            for (number, cursor) in cursors {
+                session.subscriptions[number].cursor = cursor;
+            }
+        }
+    }
+
+    /// If publications the session had not read are gone, moves its cursor
+    /// behind them and says what is missing; call until there is none.
+    pub fn take_gap(&mut self, key: SessionKey) -> Option<Gap> {
+        let session = self.tables.sessions.get_mut(key)?;
+        for subscription in &mut session.subscriptions {
+            let Some((_, channel)) = self.tables.channels.at(subscription.channel) else {
+                continue;
+            };
+            let first = channel.log.first();
+            if subscription.cursor < first {
+                let missed = first - subscription.cursor;
+                subscription.cursor = first;
+                return Some(Gap {
+                    channel: Arc::clone(&channel.name),
+                    missed,
+                    position: Position {
+                        epoch: channel.epoch,
+                        offset: first - 1,
+                    },
+                });
+            }
+        }
+        None
+    }
+
+    // ---- batches that may fail ------------------------------------------
+
+    /// Remembers where the session's cursors stand, before a batch is given to
+    /// a stream that may fail.
+    pub fn mark_unconfirmed(&mut self, key: SessionKey) {
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            let cursors = session.subscriptions.iter();
+            session.unconfirmed = Some(Box::new(cursors.map(|s| (s.channel, s.cursor)).collect()));
+        }
+    }
+
+    /// The batch was written.
+    pub fn confirm(&mut self, key: SessionKey) {
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            session.unconfirmed = None;
+        }
+    }
+
+    /// The batch was not written: the session gets it again.
+    pub fn rewind(&mut self, key: SessionKey) {
+        let Some(session) = self.tables.sessions.get_mut(key) else {
+            return;
+        };
+        for (channel, cursor) in *session.unconfirmed.take().unwrap_or_default() {
+            if let Some(number) = session.find(channel) {
+                let subscription = &mut session.subscriptions[number];
+                subscription.cursor = subscription.cursor.min(cursor);
+            }
+        }
+    }
+
+    // ---- time -----------------------------------------------------------
+
+    /// Ends the sessions that slept too long and drops what is too old.
+    pub fn expire(&mut self, now: Time) {
+        while let Some(due) = self.ends.take_due(now.ms) {
+            for key in due {
+                let Some(session) = self.tables.sessions.get_mut(key) else {
+                    continue;
+                };
+                session.timed = false;
+                if session.stream.is_some() {
+                    continue;
+                }
+                if session.ends_ms <= now.ms {
+                    self.close(key);
+                } else {
+                    session.timed = true;
+                    self.ends.set(session.ends_ms, key);
+                }
+            }
+        }
+        self.trim(now);
+    }
+
+    /// When [`Hub::expire`] has something to do next, on the monotonic clock.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let ages = self.ages.next_ms(&self.limits.retention);
+        [self.ends.next_ms(), ages].into_iter().flatten().min()
+    }
+
+    // ---- counts ---------------------------------------------------------
+
+    /// Live sessions.
+    pub fn session_count(&self) -> usize {
+        self.tables.sessions.len()
+    }
+
+    /// Channels that have readers or hold publications.
+    pub fn channel_count(&self) -> usize {
+        self.tables.channels.len()
+    }
+
+    /// Bytes held by all logs.
+    pub fn log_bytes(&self) -> usize {
+        self.ages.total()
+    }
+
+    /// How many sessions are subscribed to `name`.
+    pub fn readers(&self, name: &str) -> usize {
+        let channel = self
+            .tables
+            .names
+            .get(name)
+            .and_then(|&key| self.tables.channels.get(key));
+        channel.map_or(0, Channel::len)
+    }
+
+    // ---- inside ---------------------------------------------------------
+
+    fn check_name(&self, name: &str) -> Result<(), HubError> {
+        if name.is_empty() {
+            Err(HubError::EmptyName)
+        } else if name.len() > self.limits.channel_name_bytes {
+            Err(HubError::LongName(self.limits.channel_name_bytes))
+        } else if name == SESSION_CHANNEL {
+            Err(HubError::ReservedName)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn channel_for(&mut self, name: &str) -> Result<Key<Channel>, HubError> {
+        if let Some(&channel) = self.tables.names.get(name) {
+            return Ok(channel);
+        }
+        if self.tables.names.len() >= self.limits.channels {
+            return Err(HubError::TooManyChannels(self.limits.channels));
+        }
+        Ok(self.create(name.into(), false))
+    }
+
+    fn create(&mut self, name: Arc<str>, direct: bool) -> Key<Channel> {
+        let epoch = Epoch::from_random(self.random.bits());
+        self.tables.create(name, epoch, direct)
+    }
+
+    fn leave(&mut self, key: SessionKey, number: usize) {
+        if let Some(channel) = self.tables.leave(key, number) {
+            if let Some(session) = self.tables.sessions.get_mut(key)
+                && let Some(unconfirmed) = &mut session.unconfirmed
+            {
+                // The slot may soon be another channel's.
+                unconfirmed.retain(|(slot, _)| *slot != channel.index());
+            }
+            self.free_if_idle(channel);
+        }
+    }
+
+    fn free_if_idle(&mut self, key: Key<Channel>) {
+        if let Some(channel) = self.tables.remove_if_idle(key) {
+            self.ages.forget(&channel);
+        }
+    }
+
+    /// Where a subscription stands, after it was set behind `since` if that is given.
+    fn stand(
+        &mut self,
+        key: SessionKey,
+        number: usize,
+        since: Option<Position>,
+        recovered: bool,
+    ) -> Option<Standing> {
+        match since {
+            Some(since) => self.tables.seek(key, number, since),
+            None => {
+                let (_, position) = self.tables.standing(key, number)?;
+                Some(Standing {
+                    position,
+                    recovered,
+                })
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        now: Time,
+        key: Key<Channel>,
+        encode: impl FnOnce(&mut Vec<u8>, Offset, Option<Epoch>),
+    ) -> Published {
+        self.sequence += 1;
+        let channel = self
+            .tables
+            .channels
+            .get_mut(key)
+            .expect("a channel just found");
+        let epoch = channel.epoch;
+        let before = channel.log.size();
+        let offset = channel.log.append(now.ms, self.sequence, |bytes, offset| {
+            // A reader learns the epoch when it subscribes; only the first
+            // publication of a life can meet one that does not know it.
+            encode(bytes, offset, (offset == 1).then_some(epoch));
+        });
+        self.ages
+            .appended(&self.limits.retention, key, channel, before);
+        self.pass.mark(key.index(), channel);
+        let readers = channel.len();
+        if self.ages.total() > self.limits.retention.total_bytes {
+            self.trim(now);
+        }
+        Published {
+            position: Position { epoch, offset },
+            readers,
+        }
+    }
+
+    fn trim(&mut self, now: Time) {
+        let retention = self.limits.retention;
+        while let Some(emptied) = self
+            .ages
+            .trim(&retention, now.ms, &mut self.tables.channels)
+        {
+            self.free_if_idle(emptied);
+        }
+    }
+
+    fn end_later(&mut self, now: Time, key: SessionKey) {
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            session.ends_ms = now.after(self.limits.session_ttl_ms);
+            if !session.timed {
+                session.timed = true;
+                self.ends.set(session.ends_ms, key);
+            }
+        }
+    }
+}

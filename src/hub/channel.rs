@@ -1,0 +1,166 @@
+//! A channel: its log, and who reads it.
+//!
+//! The readers stand in one dense vector, those with a stream attached in
+//! front. So a pass over the readers never meets a sleeping session, and
+//! joining, leaving, waking and falling asleep each swap at most two places.
+//! Knows nothing of sessions beyond their slot. Called by the hub alone.
+
+use std::sync::Arc;
+
+use crate::base::names::Epoch;
+
+use super::log::Log;
+
+/// One reader: the session's slot, and which of its subscriptions this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reader {
+    pub session: u32,
+    pub subscription: u32,
+}
+
+/// A reader that now stands in another place and has to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub reader: Reader,
+    pub place: u32,
+}
+
+/// A channel. It lives as long as it has readers or something in its log.
+#[derive(Debug)]
+pub struct Channel {
+    pub name: Arc<str>,
+    pub epoch: Epoch,
+    pub log: Log,
+    /// The session's own channel: its messages go to one session.
+    pub direct: bool,
+    /// Waiting for a pass over its readers.
+    pub dirty: bool,
+    /// Its oldest publication stands in the hub's queue of ages.
+    pub aging: bool,
+    readers: Vec<Reader>,
+    awake: u32,
+}
+
+impl Channel {
+    /// An empty channel.
+    pub fn new(name: Arc<str>, epoch: Epoch, direct: bool) -> Channel {
+        Channel {
+            name,
+            epoch,
+            log: Log::default(),
+            direct,
+            dirty: false,
+            aging: false,
+            readers: Vec::new(),
+            awake: 0,
+        }
+    }
+
+    /// How many sessions read it, asleep or awake.
+    pub fn len(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// Whether nobody reads it.
+    pub fn is_empty(&self) -> bool {
+        self.readers.is_empty()
+    }
+
+    /// How many readers are awake; they stand at places below this.
+    pub fn awake(&self) -> u32 {
+        self.awake
+    }
+
+    /// Who stands at `place`.
+    pub fn reader(&self, place: u32) -> Reader {
+        self.readers[place as usize]
+    }
+
+    /// Adds a sleeping reader and returns its place.
+    pub fn join(&mut self, reader: Reader) -> u32 {
+        self.readers.push(reader);
+        (self.readers.len() - 1) as u32
+    }
+
+    /// Removes the (sleeping) reader at `place`.
+    pub fn leave(&mut self, place: u32) -> Option<Moved> {
+        assert!(
+            place >= self.awake,
+            "a reader falls asleep before it leaves"
+        );
+        self.readers.swap_remove(place as usize);
+        let reader = *self.readers.get(place as usize)?;
+        Some(Moved { reader, place })
+    }
+
+    /// Moves the reader at `place` in front. Returns its new place and who made room.
+    pub fn wake(&mut self, place: u32) -> (u32, Option<Moved>) {
+        if place < self.awake {
+            return (place, None);
+        }
+        let to = self.awake;
+        self.awake += 1;
+        (to, self.swap(place, to))
+    }
+
+    /// Moves the reader at `place` behind those that are awake.
+    pub fn sleep(&mut self, place: u32) -> (u32, Option<Moved>) {
+        if place >= self.awake {
+            return (place, None);
+        }
+        self.awake -= 1;
+        let to = self.awake;
+        (to, self.swap(place, to))
+    }
+
+    /// The subscription of the reader at `place` is now `subscription`.
+    pub fn renumber(&mut self, place: u32, subscription: u32) {
+        self.readers[place as usize].subscription = subscription;
+    }
+
+    fn swap(&mut self, from: u32, to: u32) -> Option<Moved> {
+        if from == to {
+            return None;
+        }
+        self.readers.swap(from as usize, to as usize);
+        Some(Moved {
+            reader: self.readers[from as usize],
+            place: from,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_awake_stand_in_front_through_every_move() {
+        let mut channel = Channel::new("c".into(), Epoch::from_random(1), false);
+        let mut places: Vec<u32> = (0..6)
+            .map(|session| {
+                channel.join(Reader {
+                    session,
+                    subscription: 0,
+                })
+            })
+            .collect();
+        let mut awake = [false; 6];
+        for step in [3usize, 1, 5, 3, 0, 1, 2, 5, 4, 0, 3] {
+            let (to, moved) = if awake[step] {
+                channel.sleep(places[step])
+            } else {
+                channel.wake(places[step])
+            };
+            awake[step] = !awake[step];
+            places[step] = to;
+            if let Some(moved) = moved {
+                places[moved.reader.session as usize] = moved.place;
+            }
+            for session in 0..6 {
+                assert_eq!(channel.reader(places[session]).session, session as u32);
+                assert_eq!(places[session] < channel.awake(), awake[session]);
+            }
+        }
+    }
+}

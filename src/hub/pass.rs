@@ -1,0 +1,58 @@
+//! Which readers are owed a look after something was published.
+//!
+//! A channel that got a publication is dirty. A pass goes over the awake
+//! readers of each dirty channel, and can stop anywhere and go on in the next
+//! turn. It goes from the last place to the first, because leaving and falling
+//! asleep fill a place from the end: whoever is moved by that has been met
+//! already, so nobody is missed. Called by the hub alone.
+
+use std::collections::VecDeque;
+
+use crate::base::slots::Slots;
+
+use super::channel::{Channel, Reader};
+
+/// The dirty channels, and where the pass over the first of them stands.
+#[derive(Debug, Default)]
+pub struct Pass {
+    dirty: VecDeque<u32>,
+    channel: Option<u32>,
+    /// Places below this have not been met.
+    place: u32,
+}
+
+impl Pass {
+    /// Marks the channel in slot `index`: its readers are met once more.
+    pub fn mark(&mut self, index: u32, channel: &mut Channel) {
+        if !channel.dirty && channel.awake() > 0 {
+            channel.dirty = true;
+            self.dirty.push_back(index);
+        }
+    }
+
+    /// The next reader to look at, with the slot of the channel it reads.
+    pub fn next(&mut self, channels: &mut Slots<Channel>) -> Option<(u32, Reader)> {
+        loop {
+            let Some(index) = self.channel else {
+                let index = self.dirty.pop_front()?;
+                let Some(channel) = channels.at_mut(index) else {
+                    continue;
+                };
+                // From here on a publication asks for a pass of its own.
+                channel.dirty = false;
+                self.channel = Some(index);
+                self.place = channel.awake();
+                continue;
+            };
+            let awake = channels.at(index).map_or(0, |(_, channel)| channel.awake());
+            self.place = self.place.min(awake);
+            if self.place == 0 {
+                self.channel = None;
+                continue;
+            }
+            self.place -= 1;
+            let (_, channel) = channels.at(index)?;
+            return Some((index, channel.reader(self.place)));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A session: one browser tab's place in the server, and its cursors.
+//!
+//! A subscription is a cursor into a channel's log, not a queue. A session
+//! outlives its streams (a WebSocket, a held poll) by a while, so that the next
+//! one goes on where the last one stopped. Called by the hub alone; the server
+//! sees sessions through it.
+
+use smallvec::SmallVec;
+
+use crate::base::names::{Offset, SessionId};
+use crate::base::slots::Key;
+
+/// Names a session; stale once it ended.
+pub type SessionKey = Key<Session>;
+
+/// One channel that a session reads, and how far it has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The channel's slot in the hub.
+    pub channel: u32,
+    /// This reader's place in the channel.
+    pub place: u32,
+    /// The next offset to be delivered.
+    pub cursor: Offset,
+}
+
+/// What the connection side calls the thing a session's publications are
+/// written to. The hub only keeps it and gives it back.
+pub type Stream = u64;
+
+/// A session.
+#[derive(Debug)]
+pub struct Session {
+    pub id: SessionId,
+    /// Two are inline: `/all`, and the one channel most pages add.
+    pub subscriptions: SmallVec<[Subscription; 2]>,
+    /// Where its publications go now; none while it sleeps.
+    pub stream: Option<Stream>,
+    /// When it ends unless a stream is attached before, on the monotonic clock.
+    pub ends_ms: u64,
+    /// It has an entry in the hub's timers.
+    pub timed: bool,
+    /// Its client connected the new way: it is told of gaps and heartbeats.
+    pub modern: bool,
+    /// Cursors as they were before the last batch was written to a poll that
+    /// may yet fail, by the channel's slot. Boxed: most sessions never have it.
+    #[allow(clippy::box_collection)]
+    pub unconfirmed: Option<Box<Vec<(u32, Offset)>>>,
+}
+
+impl Session {
+    /// A session that reads nothing yet.
+    pub fn new(id: SessionId, ends_ms: u64) -> Session {
+        Session {
+            id,
+            subscriptions: SmallVec::new(),
+            stream: None,
+            ends_ms,
+            timed: false,
+            modern: false,
+            unconfirmed: None,
+        }
+    }
+
+    /// Which of its subscriptions is to `channel`. The number of channels a
+    /// session may read is small and limited: a look through them is enough.
+    pub fn find(&self, channel: u32) -> Option<usize> {
+        self.subscriptions
+            .iter()
+            .position(|subscription| subscription.channel == channel)
+    }
+}

@@ -1,0 +1,166 @@
+//! The channel table and the session table, and who stands where in which.
+//!
+//! A subscription is known on both sides: the session holds its cursor and its
+//! place in the channel, the channel holds the session's slot at that place.
+//! Everything that moves one end puts the other right, here and nowhere else.
+//! Called by the hub alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::names::{Epoch, Position, SessionId};
+use crate::base::slots::{Key, Slots};
+
+use super::channel::{Channel, Moved, Reader};
+use super::session::{Session, SessionKey, Subscription};
+use super::values::Standing;
+
+/// Both tables with their indexes.
+#[derive(Default)]
+pub struct Tables {
+    pub channels: Slots<Channel>,
+    pub names: HashMap<Arc<str>, Key<Channel>>,
+    pub sessions: Slots<Session>,
+    pub ids: HashMap<SessionId, SessionKey>,
+}
+
+impl Tables {
+    /// Adds a channel. A direct one has no entry under its name.
+    pub fn create(&mut self, name: Arc<str>, epoch: Epoch, direct: bool) -> Key<Channel> {
+        let key = self
+            .channels
+            .insert(Channel::new(Arc::clone(&name), epoch, direct));
+        if !direct {
+            self.names.insert(name, key);
+        }
+        key
+    }
+
+    /// Removes a channel that nobody reads and that keeps nothing for later.
+    pub fn remove_if_idle(&mut self, key: Key<Channel>) -> Option<Channel> {
+        let channel = self.channels.get(key)?;
+        if !channel.is_empty() || !(channel.direct || channel.log.is_empty()) {
+            return None;
+        }
+        let channel = self.channels.remove(key)?;
+        if !channel.direct {
+            self.names.remove(&channel.name);
+        }
+        Some(channel)
+    }
+
+    /// Subscribes the session at the channel's head. Returns the number of the
+    /// subscription; `None` if either is gone.
+    pub fn join(&mut self, key: SessionKey, channel_key: Key<Channel>) -> Option<usize> {
+        let session = self.sessions.get_mut(key)?;
+        let channel = self.channels.get_mut(channel_key)?;
+        let number = session.subscriptions.len();
+        let mut place = channel.join(Reader {
+            session: key.index(),
+            subscription: number as u32,
+        });
+        let mut moved = None;
+        if session.stream.is_some() {
+            (place, moved) = channel.wake(place);
+        }
+        session.subscriptions.push(Subscription {
+            channel: channel_key.index(),
+            place,
+            cursor: channel.log.next(),
+        });
+        self.put_right(moved);
+        Some(number)
+    }
+
+    /// Removes subscription `number` of a session, and returns the channel it was to.
+    pub fn leave(&mut self, key: SessionKey, number: usize) -> Option<Key<Channel>> {
+        self.step(key, number, Channel::sleep);
+        let session = self.sessions.get_mut(key)?;
+        let gone = session.subscriptions.swap_remove(number);
+        if let Some(&filled) = session.subscriptions.get(number)
+            && let Some(channel) = self.channels.at_mut(filled.channel)
+        {
+            channel.renumber(filled.place, number as u32);
+        }
+        let moved = self.channels.at_mut(gone.channel)?.leave(gone.place);
+        self.put_right(moved);
+        Some(self.channels.at(gone.channel)?.0)
+    }
+
+    /// Wakes the session in all its channels.
+    pub fn wake(&mut self, key: SessionKey) {
+        self.each(key, Channel::wake);
+    }
+
+    /// Puts the session to sleep in all its channels.
+    pub fn sleep(&mut self, key: SessionKey) {
+        self.each(key, Channel::sleep);
+    }
+
+    /// Where a subscription stands.
+    pub fn standing(&self, key: SessionKey, number: usize) -> Option<(&Channel, Position)> {
+        let subscription = self.sessions.get(key)?.subscriptions.get(number)?;
+        let (_, channel) = self.channels.at(subscription.channel)?;
+        let position = Position {
+            epoch: channel.epoch,
+            offset: subscription.cursor - 1,
+        };
+        Some((channel, position))
+    }
+
+    /// Sets a cursor behind `since`, or as near as the log allows.
+    pub fn seek(&mut self, key: SessionKey, number: usize, since: Position) -> Option<Standing> {
+        let session = self.sessions.get_mut(key)?;
+        let subscription = session.subscriptions.get_mut(number)?;
+        let (_, channel) = self.channels.at(subscription.channel)?;
+        let (first, next) = (channel.log.first(), channel.log.next());
+        let wanted = since.offset.saturating_add(1);
+        let recovered = since.epoch == channel.epoch && (first..=next).contains(&wanted);
+        // Of another life of the channel the client has seen nothing of this
+        // one: it gets what there is.
+        subscription.cursor = if recovered { wanted } else { first };
+        Some(Standing {
+            position: Position {
+                epoch: channel.epoch,
+                offset: subscription.cursor - 1,
+            },
+            recovered,
+        })
+    }
+
+    fn each(
+        &mut self,
+        key: SessionKey,
+        step: impl Fn(&mut Channel, u32) -> (u32, Option<Moved>) + Copy,
+    ) {
+        let count = self.sessions.get(key).map_or(0, |s| s.subscriptions.len());
+        for number in 0..count {
+            self.step(key, number, step);
+        }
+    }
+
+    fn step(
+        &mut self,
+        key: SessionKey,
+        number: usize,
+        step: impl Fn(&mut Channel, u32) -> (u32, Option<Moved>),
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let subscription = &mut session.subscriptions[number];
+        if let Some(channel) = self.channels.at_mut(subscription.channel) {
+            let (place, moved) = step(channel, subscription.place);
+            subscription.place = place;
+            self.put_right(moved);
+        }
+    }
+
+    fn put_right(&mut self, moved: Option<Moved>) {
+        if let Some(moved) = moved
+            && let Some(session) = self.sessions.at_mut(moved.reader.session)
+        {
+            session.subscriptions[moved.reader.subscription as usize].place = moved.place;
+        }
+    }
+}

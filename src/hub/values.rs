@@ -1,0 +1,122 @@
+//! What the hub is given and what it answers: limits, refusals, standings.
+//!
+//! Plain values. Called by the hub, and by those who read its answers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::names::{Position, SESSION_CHANNEL};
+
+use super::retention::Retention;
+
+/// What the hub holds at most, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct HubLimits {
+    pub sessions: usize,
+    /// How long a session without a stream lives, in milliseconds.
+    pub session_ttl_ms: u64,
+    pub channels: usize,
+    pub channels_per_session: usize,
+    pub channel_name_bytes: usize,
+    pub retention: Retention,
+}
+
+/// Why the hub refused. Each knows its code on the wire and says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HubError {
+    /// The name is empty, too long (the limit in bytes is given) or kept for Chloe itself.
+    EmptyName,
+    LongName(usize),
+    ReservedName,
+    TooManyChannels(usize),
+    TooManyOfSession(usize),
+    TooManySessions(usize),
+    SessionEnded,
+}
+
+impl HubError {
+    /// The `code` of the error on the wire.
+    pub fn code(self) -> &'static str {
+        match self {
+            HubError::EmptyName | HubError::LongName(_) | HubError::ReservedName => "channel_name",
+            HubError::TooManyChannels(_) => "channels_max",
+            HubError::TooManyOfSession(_) => "channels_per_session_max",
+            HubError::TooManySessions(_) => "sessions_max",
+            HubError::SessionEnded => "unknown_session",
+        }
+    }
+
+    /// Whether the same may work later.
+    pub fn temporary(self) -> bool {
+        matches!(
+            self,
+            HubError::TooManyChannels(_) | HubError::TooManySessions(_)
+        )
+    }
+}
+
+impl fmt::Display for HubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HubError::EmptyName => write!(f, "the channel has no name: give it one"),
+            HubError::LongName(most) => {
+                write!(
+                    f,
+                    "the channel's name is longer than {most} bytes: shorten it, or raise channel_name_bytes_max"
+                )
+            }
+            HubError::ReservedName => {
+                write!(
+                    f,
+                    "the channel {SESSION_CHANNEL} is each session's own: send to it by its session"
+                )
+            }
+            HubError::TooManyChannels(most) => {
+                write!(
+                    f,
+                    "there are {most} channels already: try later, or raise channels_max"
+                )
+            }
+            HubError::TooManyOfSession(most) => {
+                write!(
+                    f,
+                    "the session is in {most} channels already: leave one first, or raise channels_per_session_max"
+                )
+            }
+            HubError::SessionEnded => write!(f, "the session has ended: connect again"),
+            HubError::TooManySessions(most) => {
+                write!(
+                    f,
+                    "there are {most} sessions already: try later, or raise sessions_max"
+                )
+            }
+        }
+    }
+}
+
+/// What became of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    pub position: Position,
+    /// How many sessions are subscribed to its channel, asleep or awake.
+    pub readers: usize,
+}
+
+/// Where a subscription stands after it was made or resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Deliveries go on behind this position.
+    pub position: Position,
+    /// Nothing between the position asked for and this one is missing.
+    pub recovered: bool,
+}
+
+/// Publications that left the log before a session read them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The channel's name on the wire.
+    pub channel: Arc<str>,
+    pub missed: u64,
+    /// Deliveries go on behind this position.
+    pub position: Position,
+}
