@@ -1,1 +1,197 @@
-//! Being built.
+//! Forms: the pairs of `/send`, and what the old client's `escape()` made.
+//!
+//! Two ways to read that look alike and differ in `+`, in `%uXXXX` and in what
+//! `%XX` means; so each has its own function. Called by the server's API and
+//! by the XHR and JSONP transports.
+
+use std::borrow::Cow;
+
+/// The pairs of a form or query as every browser and `curl -d` write them:
+/// `+` is a blank, `%XX` is UTF-8; what is not UTF-8 becomes U+FFFD.
+pub fn form_pairs(bytes: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    form_urlencoded::parse(bytes)
+}
+
+/// The value of `data=` in the query or the body of `/chloe/xhr` and
+/// `/chloe/jsonp.js`, decoded; `None` if there is none. The value ends at `&`;
+/// the old client's JSONP leaves that out, and `ts=...` follows the JSON
+/// directly (protocol A.23), which the envelope's reader ignores.
+pub fn browser_data(bytes: &[u8]) -> Option<String> {
+    bytes
+        .split(|&byte| byte == b'&')
+        .find_map(|pair| pair.strip_prefix(b"data="))
+        .map(unescape)
+}
+
+/// Undoes `escape()` or `encodeURIComponent()` (protocol A.29, A.30).
+///
+/// `%uXXXX` is a UTF-16 unit, and only `escape()` writes it: if there is one,
+/// or if the bytes are not UTF-8, `%XX` is a Latin-1 character. Otherwise it is
+/// a byte of UTF-8. `+` is a plus. A `%` that begins neither stands for itself.
+fn unescape(value: &[u8]) -> String {
+    let bytes: Cow<'_, [u8]> = percent_encoding::percent_decode(value).into();
+    if !has_wide_escape(value)
+        && let Ok(text) = std::str::from_utf8(&bytes)
+    {
+        return text.to_owned();
+    }
+    unescape_latin1(value)
+}
+
+fn has_wide_escape(value: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', value).any(|at| matches!(escape_at(&value[at..]), Some((_, 6))))
+}
+
+/// The UTF-16 unit that the escape at the start of `value` means, and its width in bytes.
+fn escape_at(value: &[u8]) -> Option<(u16, usize)> {
+    let (digits, width) = match value {
+        [b'%', b'u', digits @ ..] => (digits.get(..4)?, 6),
+        [b'%', digits @ ..] => (digits.get(..2)?, 3),
+        _ => return None,
+    };
+    let mut unit = 0;
+    for &digit in digits {
+        unit = unit << 4 | char::from(digit).to_digit(16)? as u16;
+    }
+    Some((unit, width))
+}
+
+/// `value` with its escapes read as UTF-16 units; runs of other bytes are UTF-8.
+fn unescape_latin1(value: &[u8]) -> String {
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value;
+    while !rest.is_empty() {
+        let escapes = push_escapes(&mut out, rest);
+        rest = &rest[escapes..];
+        // A '%' here is no escape: it is part of the run.
+        let run = rest.iter().skip(1).position(|&byte| byte == b'%');
+        let run = run.map_or(rest.len(), |at| at + 1);
+        out.push_str(&String::from_utf8_lossy(&rest[..run]));
+        rest = &rest[run..];
+    }
+    out
+}
+
+/// Appends what the escapes at the start of `value` mean and returns their width in
+/// bytes. Surrogates pair up across escapes; a lone one becomes U+FFFD.
+fn push_escapes(out: &mut String, value: &[u8]) -> usize {
+    let mut at = 0;
+    let units = std::iter::from_fn(|| {
+        let (unit, width) = escape_at(&value[at..])?;
+        at += width;
+        Some(unit)
+    });
+    out.extend(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decoded(text: &str) -> Option<String> {
+        browser_data(text.as_bytes())
+    }
+
+    #[test]
+    fn forms_are_read_as_everywhere() {
+        let pairs: Vec<_> =
+            form_pairs(b"data=a+b%2Bc%C3%A9&channel=n%26&sig&data=&%FF=1").collect();
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                ("data", "a b+cé"),
+                ("channel", "n&"),
+                ("sig", ""),
+                ("data", ""),
+                ("\u{fffd}", "1")
+            ]
+        );
+    }
+
+    #[test]
+    fn the_clients_data_is_found_and_decoded() {
+        let cases = [
+            ("", None),
+            ("dat=1&ts=2&xdata=3", None),
+            ("data=", Some("")),
+            ("ts=1&data=a&data=b", Some("a")),
+            // The old client's JSONP.
+            ("data=%7B%22a%22%3A1%7Dts=123", Some("{\"a\":1}ts=123")),
+            // A plus is a plus, bare or not (A.30).
+            ("data=1+1%2B1%201", Some("1+1+1 1")),
+            ("data=@*_+-./", Some("@*_+-./")),
+            // UTF-8, and Latin-1 where it cannot be UTF-8 (A.29).
+            ("data=%C3%A9", Some("é")),
+            ("data=%E9", Some("é")),
+            ("data=%E9%80", Some("é\u{80}")),
+            ("data=%u20AC%C3%A9", Some("€Ã©")),
+            ("data=%C3%A9%E9", Some("Ã©é")),
+            ("data=é%20%u20ac", Some("é €")),
+            // Surrogates.
+            ("data=%uD83D%uDE00", Some("😀")),
+            ("data=%uD83D", Some("\u{fffd}")),
+            ("data=%uDE00%uD83Dx", Some("\u{fffd}\u{fffd}x")),
+            ("data=%uD83D%uD83D%uDE00", Some("\u{fffd}😀")),
+            ("data=%uD83D-%uDE00", Some("\u{fffd}-\u{fffd}")),
+            // What is no escape stands for itself.
+            ("data=100%", Some("100%")),
+            ("data=%zz%4", Some("%zz%4")),
+            ("data=%u12%u+123%u0041%", Some("%u12%u+123A%")),
+            ("data=%%41", Some("%A")),
+            ("data=%%u0041", Some("%A")),
+        ];
+        for (text, data) in cases {
+            assert_eq!(decoded(text).as_deref(), data, "{text}");
+        }
+        assert_eq!(
+            browser_data(b"data=\xff%u0041"),
+            Some("\u{fffd}A".to_owned())
+        );
+    }
+
+    /// JavaScript's escape(), as ECMA-262, annex B.2.1.1, has it.
+    fn escape(text: &str) -> String {
+        let mut out = String::new();
+        for unit in text.encode_utf16() {
+            match u8::try_from(unit) {
+                Ok(byte) if byte.is_ascii_alphanumeric() || b"@*_+-./".contains(&byte) => {
+                    out.push(char::from(byte));
+                }
+                Ok(byte) => out += &format!("%{byte:02X}"),
+                Err(_) => out += &format!("%u{unit:04X}"),
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn escape_is_undone(text in "\\PC{0,40}€") {
+            prop_assert_eq!(decoded(&format!("data={}", escape(&text))), Some(text));
+        }
+
+        #[test]
+        fn escape_of_ascii_is_undone(text in "[\\x00-\\x7f]{0,40}") {
+            prop_assert_eq!(decoded(&format!("ts=1&data={}&x", escape(&text))), Some(text));
+        }
+
+        #[test]
+        fn encode_uri_component_is_undone(text: String) {
+            let encoded = percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC);
+            prop_assert_eq!(decoded(&format!("data={encoded}")), Some(text));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, near in "(%|u|[dD]8|[0-9a-f]|é|&|data=){0,40}") {
+            let _ = browser_data(&bytes);
+            let _ = browser_data(near.as_bytes());
+            let _ = form_pairs(&bytes).count();
+        }
+    }
+}
