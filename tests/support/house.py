@@ -51,9 +51,9 @@ def is_free(port: int) -> bool:
     return True
 
 
-def wait_for_port(port: int, process: subprocess.Popen) -> None:
+def wait_for_port(port: int, process: subprocess.Popen, patience_s: float = PATIENCE_S) -> None:
     """Returns when `localhost:port` takes connections; raises if `process` ends first."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + patience_s
     while time.monotonic() < until:
         try:
             socket.create_connection(("localhost", port), 1).close()
