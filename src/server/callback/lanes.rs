@@ -1,0 +1,312 @@
+//! The connections to the app, and the attempts that are under way on them.
+//!
+//! Opens them on demand, up to a limit, tries the addresses in turn, keeps them
+//! alive, and closes those that nobody needs. An attempt ends with an answer or
+//! a failure; what follows from that is not decided here. Called by `Callbacks`.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use super::addresses::Addresses;
+use super::event::Event;
+use super::exchange::{Exchange, Progress};
+use super::lane::{IDLE_MS, Lane};
+use super::limits::CallbackLimits;
+use super::outcome::Failure;
+use super::queue::Pending;
+use super::request::Recipient;
+use super::verdict::Reply;
+use crate::base::outbox::Written;
+use crate::base::time::Time;
+
+/// An attempt that is over. Its lane is free or closed already.
+pub struct Ended {
+    pub lane: usize,
+    pub pending: Pending,
+    pub end: Result<Reply, Failure>,
+}
+
+/// What the next attempt would run on.
+pub enum Choice {
+    Lane(usize),
+    /// Nothing before the app's name is resolved.
+    Unresolved,
+    /// All lanes are busy.
+    Busy,
+}
+
+/// All lanes. Calls for a lane that has no socket, or that does not exist, do nothing.
+pub struct Lanes {
+    recipient: Recipient,
+    addresses: Addresses,
+    lanes: Vec<Lane>,
+    events: VecDeque<Event>,
+    limits: CallbackLimits,
+    /// Requests put on a connection so far.
+    pub sent: u64,
+}
+
+impl Lanes {
+    /// Closed lanes to `recipient`.
+    pub fn new(recipient: Recipient, limits: CallbackLimits) -> Lanes {
+        Lanes {
+            addresses: Addresses::new(&recipient.url.host, recipient.url.port),
+            recipient,
+            lanes: (0..limits.lanes.max(1)).map(|_| Lane::Closed).collect(),
+            events: VecDeque::new(),
+            limits,
+            sent: 0,
+        }
+    }
+
+    /// The next event, if there is one.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The earliest deadline of a lane.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.lanes.iter().filter_map(Lane::deadline_ms).min()
+    }
+
+    /// The lane for the next attempt: the first idle one, so that lanes beyond
+    /// the need fall asleep, or a closed one.
+    pub fn choose(&self) -> Choice {
+        let first = |wanted: fn(&Lane) -> bool| self.lanes.iter().position(wanted);
+        if let Some(lane) = first(|lane| matches!(lane, Lane::Idle { .. })) {
+            return Choice::Lane(lane);
+        }
+        match first(|lane| matches!(lane, Lane::Closed)) {
+            Some(_) if self.addresses.in_turn().is_empty() => Choice::Unresolved,
+            Some(lane) => Choice::Lane(lane),
+            None => Choice::Busy,
+        }
+    }
+
+    /// Asks for the app's name to be resolved, if that is not under way.
+    pub fn resolve(&mut self) {
+        if let Some((host, port)) = self.addresses.ask() {
+            self.events.push_back(Event::Resolve { host, port });
+        }
+    }
+
+    /// The outcome of that. False if it gave no address.
+    pub fn resolved(&mut self, addresses: Vec<SocketAddr>) -> bool {
+        self.addresses.resolved(addresses)
+    }
+
+    /// Begins an attempt on a lane that [`Lanes::choose`] gave.
+    pub fn begin(&mut self, now: Time, lane: usize, pending: Pending) {
+        if matches!(self.lanes[lane], Lane::Idle { .. }) {
+            self.send(now, lane, pending, true);
+        } else {
+            debug_assert!(matches!(self.lanes[lane], Lane::Closed));
+            self.connect(now, lane, pending, self.addresses.in_turn());
+        }
+    }
+
+    fn connect(&mut self, now: Time, lane: usize, pending: Pending, mut rest: Vec<SocketAddr>) {
+        let address = rest.remove(0);
+        self.lanes[lane] = Lane::Connecting {
+            pending,
+            address,
+            rest,
+            deadline_ms: now.after(self.limits.connect_timeout_ms),
+        };
+        self.events.push_back(Event::Connect { lane, address });
+    }
+
+    fn send(&mut self, now: Time, lane: usize, pending: Pending, reused: bool) {
+        let mut exchange = Exchange::new(self.limits.answer_bytes_max);
+        self.recipient.encode(now, &pending, exchange.tail());
+        self.lanes[lane] = Lane::Busy {
+            pending,
+            exchange,
+            reused,
+            deadline_ms: now.after(self.limits.timeout_ms),
+        };
+        self.sent += 1;
+        self.events.push_back(Event::Transmit { lane });
+    }
+
+    /// Takes the lane's state out, leaving it closed.
+    fn take(&mut self, lane: usize) -> Lane {
+        self.lanes.get_mut(lane).map_or(Lane::Closed, Lane::take)
+    }
+
+    /// Closes the lane's socket.
+    fn close(&mut self, lane: usize) {
+        self.lanes[lane] = Lane::Closed;
+        self.events.push_back(Event::Close { lane });
+    }
+
+    /// The outcome of [`Event::Connect`]. After an error the lane has no socket.
+    pub fn connected(
+        &mut self,
+        now: Time,
+        lane: usize,
+        result: Result<(), io::ErrorKind>,
+    ) -> Option<Ended> {
+        match self.take(lane) {
+            Lane::Connecting {
+                pending,
+                address,
+                rest,
+                ..
+            } => match result {
+                Ok(()) => {
+                    self.addresses.worked(address);
+                    self.send(now, lane, pending, false);
+                    None
+                }
+                Err(kind) => {
+                    self.connect_failed(now, lane, pending, rest, Failure::Unreachable(kind))
+                }
+            },
+            Lane::Closed => None,
+            other => {
+                self.lanes[lane] = other;
+                None
+            }
+        }
+    }
+
+    fn connect_failed(
+        &mut self,
+        now: Time,
+        lane: usize,
+        pending: Pending,
+        rest: Vec<SocketAddr>,
+        failure: Failure,
+    ) -> Option<Ended> {
+        if rest.is_empty() {
+            self.addresses.all_failed();
+            let end = Err(failure);
+            return Some(Ended { lane, pending, end });
+        }
+        self.connect(now, lane, pending, rest);
+        None
+    }
+
+    /// Bytes from the app.
+    pub fn received(&mut self, now: Time, lane: usize, bytes: &[u8]) -> Option<Ended> {
+        let progress = match self.lanes.get_mut(lane)? {
+            Lane::Busy { exchange, .. } => exchange.received(bytes),
+            Lane::Idle { .. } if !bytes.is_empty() => {
+                // Nothing was asked: a 408 for an idle connection, or nonsense.
+                self.close(lane);
+                return None;
+            }
+            _ => return None,
+        };
+        let (end, reusable) = match progress {
+            Progress::Waiting => return None,
+            Progress::Answered { reply, reusable } => (Ok(reply), reusable),
+            Progress::Broken(failure) => (Err(failure), false),
+        };
+        let Lane::Busy { pending, .. } = self.take(lane) else {
+            return None;
+        };
+        if reusable {
+            let deadline_ms = now.after(IDLE_MS);
+            self.lanes[lane] = Lane::Idle { deadline_ms };
+        } else {
+            self.close(lane);
+        }
+        Some(Ended { lane, pending, end })
+    }
+
+    /// The app will send nothing more. The lane is closed, answer or not.
+    pub fn finished(&mut self, now: Time, lane: usize) -> Option<Ended> {
+        match self.lanes.get(lane)? {
+            Lane::Closed => return None,
+            _ => self.events.push_back(Event::Close { lane }),
+        }
+        self.closed(now, lane)
+    }
+
+    /// The lane's socket is gone.
+    pub fn closed(&mut self, now: Time, lane: usize) -> Option<Ended> {
+        match self.take(lane) {
+            Lane::Busy {
+                pending,
+                mut exchange,
+                reused,
+                ..
+            } => {
+                // The app closed an idle connection while the request was on
+                // its way. That is no failure: it goes again at once, on a
+                // connection that is new (RFC 9112, section 9.3.1).
+                let addresses = self.addresses.in_turn();
+                if reused && exchange.nothing_came() && !addresses.is_empty() {
+                    self.connect(now, lane, pending, addresses);
+                    return None;
+                }
+                let end = exchange.finished();
+                Some(Ended { lane, pending, end })
+            }
+            Lane::Connecting { pending, rest, .. } => {
+                let failure = Failure::Unreachable(io::ErrorKind::ConnectionReset);
+                self.connect_failed(now, lane, pending, rest, failure)
+            }
+            Lane::Idle { .. } | Lane::Closed => None,
+        }
+    }
+
+    /// Closes the lanes whose deadline has come; gives the attempts that are
+    /// over for it, and goes on to the next address with those that have one.
+    pub fn time_out(&mut self, now: Time) -> Vec<Ended> {
+        let is_due = |lane: &Lane| lane.deadline_ms().is_some_and(|at_ms| at_ms <= now.ms);
+        let due: Vec<usize> = (0..self.lanes.len())
+            .filter(|&lane| is_due(&self.lanes[lane]))
+            .collect();
+        due.into_iter()
+            .filter_map(|lane| self.lane_timed_out(now, lane))
+            .collect()
+    }
+
+    fn lane_timed_out(&mut self, now: Time, lane: usize) -> Option<Ended> {
+        let state = self.take(lane);
+        self.close(lane);
+        match state {
+            Lane::Connecting { pending, rest, .. } => {
+                self.connect_failed(now, lane, pending, rest, Failure::ConnectTimeout)
+            }
+            Lane::Busy {
+                pending, exchange, ..
+            } => {
+                let end = exchange.cut_short(Failure::AnswerTimeout);
+                Some(Ended { lane, pending, end })
+            }
+            Lane::Idle { .. } | Lane::Closed => None,
+        }
+    }
+
+    /// Writes the lane's request, or the rest of it.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn transmit(&mut self, lane: usize, writer: &mut impl Write) -> io::Result<Written> {
+        match self.lanes.get_mut(lane) {
+            Some(Lane::Busy { exchange, .. }) => exchange.write_to(writer),
+            _ => Ok(Written::All),
+        }
+    }
+
+    /// Closes all lanes and gives back the messages of attempts under way.
+    pub fn close_all(&mut self) -> Vec<Pending> {
+        let mut interrupted = Vec::new();
+        for lane in 0..self.lanes.len() {
+            match self.lanes[lane].take() {
+                Lane::Closed => continue,
+                Lane::Idle { .. } => {}
+                Lane::Connecting { pending, .. } | Lane::Busy { pending, .. } => {
+                    interrupted.push(pending);
+                }
+            }
+            self.close(lane);
+        }
+        interrupted
+    }
+}

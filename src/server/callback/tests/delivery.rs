@@ -1,0 +1,215 @@
+//! All is well: what is sent, in which order, on which connection.
+
+use super::rig::{LIMITS, OK, Rig, taken};
+use crate::base::names::SessionId;
+use crate::server::callback::Answer;
+
+#[test]
+fn the_request_without_a_secret_is_that_of_old_and_the_webhook_headers() {
+    let mut rig = Rig::new(LIMITS);
+    rig.enqueue(7, "Käse").unwrap();
+    rig.accept(0);
+    let request = rig.request(0).unwrap();
+    assert!(
+        request.head.starts_with("POST /updates?x=1 HTTP/1.1\r\n"),
+        "{}",
+        request.head
+    );
+    for (name, value) in [
+        ("host", Some("127.0.0.1:4567")),
+        ("content-type", Some("text/plain")),
+        ("content-length", Some("5")),
+        ("x-chloe-session", Some("00000000000000000000000000000007")),
+        ("x-chloe-signature", Some("")),
+        ("webhook-timestamp", Some("1700000000")),
+        ("webhook-signature", None),
+    ] {
+        assert_eq!(request.header(name), value, "{name}");
+    }
+    assert!(request.webhook_id.starts_with("msg_"));
+    assert_eq!(request.body, "Käse");
+}
+
+#[test]
+fn with_a_secret_both_signatures_are_there() {
+    let mut rig = Rig::to("http://127.0.0.1/", Some("trotter"), LIMITS);
+    rig.enqueue(1, "hi").unwrap();
+    rig.accept(0);
+    let request = rig.request(0).unwrap();
+    let secret = crate::wire::signature::Secret::new("trotter").unwrap();
+    let md5 = secret.md5_hex(b"hi");
+    assert_eq!(request.header("x-chloe-signature"), Some(md5.as_str()));
+    let webhook = secret.webhook_signature(&request.webhook_id, 1_700_000_000, b"hi");
+    assert_eq!(request.header("webhook-signature"), Some(webhook.as_str()));
+}
+
+#[test]
+fn an_answer_in_json_comes_back_with_session_and_tag() {
+    let mut rig = Rig::new(LIMITS);
+    rig.enqueue(3, "hi").unwrap();
+    rig.accept(0);
+    rig.answer(
+        0,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n",
+    );
+    assert!(rig.outcomes.is_empty());
+    rig.answer(0, "{}");
+    let answer = Answer {
+        status: 200,
+        json: Some("{}".into()),
+    };
+    assert_eq!(rig.outcomes, [(SessionId(3), 3_000, Ok(answer))]);
+    assert!(rig.callbacks.is_idle());
+    let counters = rig.callbacks.counters();
+    assert_eq!((counters.sent, counters.taken), (1, 1));
+    assert_eq!((counters.retried, counters.given_up), (0, 0));
+}
+
+#[test]
+fn a_session_waits_for_its_answer_and_others_do_not() {
+    let mut rig = Rig::new(LIMITS);
+    for (session, body) in [(1, "a1"), (1, "a2"), (2, "b1"), (1, "a3"), (2, "b2")] {
+        rig.enqueue(session, body).unwrap();
+    }
+    assert_eq!(rig.open(), [0, 1], "one lane for each session");
+    rig.accept(0);
+    rig.accept(1);
+    assert_eq!((rig.body(0), rig.body(1)), ("a1".into(), "b1".into()));
+    rig.answer(1, OK);
+    assert_eq!(rig.body(1), "b2");
+    assert!(rig.request(0).is_none(), "a1 is not answered yet");
+    rig.answer(0, OK);
+    assert_eq!(rig.body(0), "a2");
+    rig.answer(0, OK);
+    assert_eq!(rig.body(0), "a3");
+}
+
+#[test]
+fn sessions_take_turns_when_lanes_are_few() {
+    let mut rig = Rig::new(crate::server::callback::CallbackLimits { lanes: 1, ..LIMITS });
+    for (session, body) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (3, "c1")] {
+        rig.enqueue(session, body).unwrap();
+    }
+    rig.accept(0);
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        order.push(rig.body(0));
+        rig.answer(0, OK);
+    }
+    assert_eq!(order, ["a1", "b1", "c1", "a2", "a3"]);
+}
+
+#[test]
+fn a_lane_is_used_again_and_closed_when_nobody_needs_it() {
+    let mut rig = Rig::new(LIMITS);
+    rig.enqueue(1, "a").unwrap();
+    rig.accept(0);
+    rig.answer(0, OK);
+    rig.advance(3_000);
+    rig.enqueue(2, "b").unwrap();
+    assert_eq!(rig.open(), [0]);
+    assert_eq!(rig.results(), [taken(204)]);
+    rig.answer(0, OK);
+    rig.advance(3_999);
+    assert_eq!(rig.open(), [0]);
+    rig.advance(1);
+    assert!(rig.open().is_empty());
+    assert_eq!(rig.callbacks.poll_timeout(), None);
+}
+
+#[test]
+fn answers_of_every_framing_end_and_say_whether_the_lane_goes_on() {
+    let kept = [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ];
+    let closed = [
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more",
+        "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n",
+    ];
+    let answers = kept.iter().map(|answer| (answer, true));
+    for (answer, stays_open) in answers.chain(closed.iter().map(|answer| (answer, false))) {
+        for step in [1, answer.len()] {
+            let mut rig = Rig::new(LIMITS);
+            rig.enqueue(1, "a").unwrap();
+            rig.accept(0);
+            for part in answer.as_bytes().chunks(step) {
+                // Bytes behind an answer close the lane, whether they come with it or later.
+                if rig.sockets[0].is_some() {
+                    rig.answer(0, std::str::from_utf8(part).unwrap());
+                }
+            }
+            assert_eq!(rig.results(), [taken(200)], "{answer:?}");
+            assert_eq!(!rig.open().is_empty(), stays_open, "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_may_end_with_the_connection() {
+    for reset in [false, true] {
+        let mut rig = Rig::new(LIMITS);
+        rig.enqueue(1, "a").unwrap();
+        rig.enqueue(1, "b").unwrap();
+        rig.accept(0);
+        rig.answer(0, "HTTP/1.1 200 OK\r\n\r\nfine");
+        assert!(rig.outcomes.is_empty());
+        if reset {
+            rig.reset(0)
+        } else {
+            rig.finish(0)
+        }
+        assert_eq!(rig.results(), [taken(200)]);
+        rig.accept(0);
+        assert_eq!(rig.body(0), "b");
+    }
+}
+
+#[test]
+fn a_request_goes_out_in_pieces_when_the_socket_takes_no_more() {
+    let mut rig = Rig::new(LIMITS);
+    rig.room = 100;
+    let body = "x".repeat(5_000);
+    rig.enqueue(1, &body).unwrap();
+    rig.accept(0);
+    let mut writes = 1;
+    while rig.sockets[0].as_ref().unwrap().blocked {
+        assert!(rig.sockets[0].as_ref().unwrap().bytes.len() < 5_000 + 400);
+        rig.transmit(0);
+        writes += 1;
+    }
+    assert!(writes > 50);
+    assert_eq!(rig.body(0), body);
+    rig.answer(0, OK);
+    assert_eq!(rig.results(), [taken(204)]);
+    assert_eq!(rig.open(), [0]);
+}
+
+#[test]
+fn draining_finishes_what_is_queued_and_closes_the_lanes() {
+    let mut rig = Rig::new(LIMITS);
+    rig.enqueue(1, "a").unwrap();
+    rig.enqueue(1, "b").unwrap();
+    rig.accept(0);
+    rig.callbacks.drain();
+    rig.pump();
+    assert!(rig.enqueue(2, "c").is_err());
+    assert_eq!((rig.open(), rig.callbacks.is_idle()), (vec![0], false));
+    rig.answer(0, OK);
+    rig.answer(0, OK);
+    assert_eq!(rig.results(), [taken(204), taken(204)]);
+    assert!(rig.callbacks.is_idle() && rig.open().is_empty());
+    assert_eq!(rig.callbacks.poll_timeout(), None);
+
+    let mut idle = Rig::new(LIMITS);
+    idle.enqueue(1, "a").unwrap();
+    idle.accept(0);
+    idle.answer(0, OK);
+    idle.callbacks.drain();
+    idle.pump();
+    assert!(idle.open().is_empty());
+}

@@ -1,0 +1,307 @@
+//! The app is down, slow, erring, or closes early.
+
+use super::rig::{LIMITS, OK, Rig, taken};
+use crate::server::callback::{CallbackLimits, GivenUp};
+
+fn answer_of(status: u16, headers: &str) -> String {
+    format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n{headers}\r\n")
+}
+
+#[test]
+fn addresses_are_tried_in_turn_and_the_one_that_works_is_kept() {
+    let mut rig = Rig::to("http://localhost:4567/", None, LIMITS);
+    rig.enqueue(1, "a").unwrap();
+    rig.enqueue(2, "b").unwrap();
+    assert_eq!((rig.resolutions, rig.open()), (1, vec![]));
+    rig.resolve(&["[::1]:4567", "127.0.0.1:4567"]);
+    let address = |rig: &Rig, lane: usize| rig.sockets[lane].as_ref().unwrap().address.to_string();
+    assert_eq!(address(&rig, 0), "[::1]:4567");
+    rig.refuse(0);
+    assert_eq!(address(&rig, 0), "127.0.0.1:4567");
+    rig.accept(0);
+    rig.advance(3_000);
+    assert_eq!(
+        address(&rig, 1),
+        "127.0.0.1:4567",
+        "after the connect timeout"
+    );
+    rig.accept(1);
+    assert_eq!((rig.body(0), rig.body(1)), ("a".into(), "b".into()));
+    rig.enqueue(3, "c").unwrap();
+    assert_eq!(address(&rig, 2), "127.0.0.1:4567");
+    assert_eq!((rig.resolutions, rig.callbacks.counters().retried), (1, 0));
+}
+
+#[test]
+fn a_name_is_resolved_anew_after_all_addresses_failed() {
+    let mut rig = Rig::to("http://app.example/", None, LIMITS);
+    rig.enqueue(1, "a").unwrap();
+    rig.resolve(&[]);
+    assert!(!rig.resolving);
+    rig.advance(200);
+    assert!(rig.resolving, "no address: asked again after a wait");
+    rig.resolve(&["192.0.2.1:80", "192.0.2.2:80"]);
+    rig.refuse(0);
+    rig.refuse(0);
+    assert!(!rig.resolving);
+    rig.advance(400);
+    assert!(rig.resolving);
+    rig.resolve(&["192.0.2.3:80"]);
+    rig.accept(0);
+    rig.answer(0, OK);
+    assert_eq!(rig.results(), [taken(204)]);
+}
+
+#[test]
+fn an_app_that_is_down_is_asked_by_one_connection_at_a_time_ever_more_rarely() {
+    let mut rig = Rig::new(LIMITS);
+    for session in 1..=10 {
+        rig.enqueue(session, "a").unwrap();
+    }
+    assert_eq!(rig.open(), [0, 1, 2]);
+    for lane in 0..3 {
+        rig.refuse(lane);
+    }
+    for full_ms in [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000] {
+        let waited_ms = rig.advance_to_connect(0);
+        assert!(
+            (full_ms / 2..=full_ms).contains(&waited_ms),
+            "{waited_ms} of {full_ms}"
+        );
+        assert_eq!(rig.open(), [0]);
+        rig.refuse(0);
+    }
+    rig.advance_to_connect(0);
+    rig.accept(0);
+    assert_eq!(rig.open(), [0], "still only one, until it is answered");
+    rig.answer(0, OK);
+    assert_eq!(rig.open(), [0, 1, 2]);
+}
+
+#[test]
+fn a_connection_that_is_lost_before_an_answer_is_retried_with_the_same_id() {
+    type Loss = fn(&mut Rig);
+    let losses: [(&str, Loss); 6] = [
+        ("closed at once", |rig| rig.finish(0)),
+        ("reset", |rig| rig.reset(0)),
+        ("closed in the status line", |rig| {
+            rig.answer(0, "HTTP/1.1 2");
+            rig.finish(0);
+        }),
+        ("closed after an interim response", |rig| {
+            rig.answer(0, "HTTP/1.1 100 Continue\r\n\r\n");
+            rig.reset(0);
+        }),
+        ("garbage", |rig| {
+            rig.answer(0, "220 mail.example ESMTP\r\n\r\n")
+        }),
+        ("too slow", |rig| rig.advance(10_000)),
+    ];
+    for (name, lose) in losses {
+        let mut rig = Rig::new(LIMITS);
+        rig.enqueue(1, "a").unwrap();
+        rig.enqueue(1, "b").unwrap();
+        rig.accept(0);
+        let first = rig.request(0).unwrap();
+        lose(&mut rig);
+        assert!(rig.open().is_empty(), "{name}");
+        assert!(rig.outcomes.is_empty(), "{name}");
+        let waited_ms = rig.advance_to_connect(0);
+        assert!((100..=200).contains(&waited_ms), "{name}: {waited_ms}");
+        rig.accept(0);
+        let second = rig.request(0).unwrap();
+        assert_eq!(
+            (&*second.body, &second.webhook_id),
+            ("a", &first.webhook_id),
+            "{name}"
+        );
+        rig.answer(0, OK);
+        let third = rig.request(0).unwrap();
+        assert_eq!(third.body, "b", "{name}");
+        assert_ne!(third.webhook_id, first.webhook_id, "{name}");
+        assert_eq!(rig.callbacks.counters().retried, 1, "{name}");
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_after_its_status_counts() {
+    for head in [
+        "HTTP/1.1 200 OK\r\nContent-Le",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
+    ] {
+        let ends: [fn(&mut Rig); 3] = [
+            |rig| rig.finish(0),
+            |rig| rig.reset(0),
+            |rig| rig.advance(10_000),
+        ];
+        for end in ends {
+            let mut rig = Rig::new(LIMITS);
+            rig.enqueue(1, "a").unwrap();
+            rig.accept(0);
+            rig.answer(0, head);
+            end(&mut rig);
+            assert_eq!(rig.results(), [taken(200)], "{head:?}");
+            assert!(rig.open().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_stale_connection_is_replaced_at_once_and_is_no_failure() {
+    for by_reset in [false, true] {
+        let mut rig = Rig::new(LIMITS);
+        rig.enqueue(1, "a").unwrap();
+        rig.accept(0);
+        rig.body(0);
+        rig.answer(0, OK);
+        rig.advance(3_000);
+        rig.enqueue(1, "b").unwrap();
+        let id = rig.request(0).unwrap().webhook_id;
+        let lose = if by_reset { Rig::reset } else { Rig::finish };
+        lose(&mut rig, 0);
+        assert_eq!(rig.open(), [0], "at once");
+        assert_eq!(rig.callbacks.counters().retried, 0);
+        rig.accept(0);
+        let again = rig.request(0).unwrap();
+        assert_eq!((&*again.body, &again.webhook_id), ("b", &id));
+        // On a new connection the same is a failure.
+        lose(&mut rig, 0);
+        assert!(rig.open().is_empty());
+        assert_eq!(rig.callbacks.counters().retried, 1);
+        rig.advance_to_connect(0);
+        rig.accept(0);
+        rig.answer(0, OK);
+        assert_eq!(rig.results().len(), 2);
+    }
+}
+
+#[test]
+fn an_idle_lane_that_speaks_or_ends_is_closed_quietly() {
+    let ends: [fn(&mut Rig); 3] = [
+        |rig| rig.answer(0, "HTTP/1.1 408 Request Timeout\r\n\r\n"),
+        |rig| rig.finish(0),
+        |rig| rig.reset(0),
+    ];
+    for end in ends {
+        let mut rig = Rig::new(LIMITS);
+        rig.enqueue(1, "a").unwrap();
+        rig.accept(0);
+        rig.answer(0, OK);
+        end(&mut rig);
+        assert!(rig.open().is_empty());
+        rig.enqueue(1, "b").unwrap();
+        rig.accept(0);
+        rig.answer(0, OK);
+        assert_eq!(rig.results(), [taken(204), taken(204)]);
+        assert_eq!(rig.callbacks.counters().retried, 0);
+    }
+}
+
+#[test]
+fn what_the_app_rejects_is_given_up_at_once_and_holds_up_nothing() {
+    for (status, expected) in [
+        (400, GivenUp::Rejected { status: 400 }),
+        (404, GivenUp::Rejected { status: 404 }),
+        (302, GivenUp::Redirected { status: 302 }),
+    ] {
+        let mut rig = Rig::new(LIMITS);
+        rig.enqueue(1, "a").unwrap();
+        rig.enqueue(1, "b").unwrap();
+        rig.accept(0);
+        rig.body(0);
+        rig.answer(0, &answer_of(status, "Location: /elsewhere\r\n"));
+        assert_eq!(rig.results(), [Err(expected)]);
+        assert_eq!(rig.body(0), "b", "on the same lane, at once");
+        let counters = rig.callbacks.counters();
+        assert_eq!((counters.given_up, counters.retried), (1, 0));
+    }
+}
+
+#[test]
+fn a_message_that_the_app_errs_on_waits_and_other_sessions_do_not() {
+    let mut rig = Rig::new(LIMITS);
+    rig.enqueue(1, "poison").unwrap();
+    rig.enqueue(1, "after").unwrap();
+    rig.accept(0);
+    rig.body(0);
+    rig.answer(0, &answer_of(500, ""));
+    rig.enqueue(2, "fine").unwrap();
+    assert_eq!(rig.body(0), "fine");
+    rig.answer(0, OK);
+    assert_eq!(rig.results(), [taken(204)]);
+    rig.advance(99);
+    assert!(rig.request(0).is_none());
+    rig.advance(101);
+    assert_eq!(rig.body(0), "poison");
+    rig.answer(0, OK);
+    assert_eq!(rig.body(0), "after");
+}
+
+#[test]
+fn an_app_behind_a_proxy_is_down_when_the_proxy_says_so() {
+    for status in [502, 503, 504] {
+        let mut rig = Rig::new(LIMITS);
+        rig.enqueue(1, "a").unwrap();
+        rig.accept(0);
+        rig.body(0);
+        rig.answer(0, &answer_of(status, ""));
+        rig.enqueue(2, "b").unwrap();
+        assert!(rig.request(0).is_none(), "nobody is served");
+        rig.advance(200);
+        assert!(rig.request(0).is_some());
+        assert_eq!(rig.open(), [0], "one at a time");
+    }
+}
+
+#[test]
+fn retry_after_is_honoured_by_all_and_not_lifted_by_other_answers() {
+    for (status, value, wait_ms) in [
+        (429, "7", 7_000),
+        (503, "7", 7_000),
+        (429, "Tue, 14 Nov 2023 22:13:30 GMT", 9_500),
+    ] {
+        let mut rig = Rig::new(LIMITS);
+        rig.enqueue(1, "a").unwrap();
+        rig.enqueue(2, "b").unwrap();
+        rig.accept(0);
+        rig.accept(1);
+        rig.answer(0, &answer_of(status, &format!("Retry-After: {value}\r\n")));
+        rig.answer(1, OK);
+        rig.enqueue(3, "c").unwrap();
+        let sent = rig.callbacks.counters().sent;
+        // The lanes fall asleep meanwhile; so the end of the wait is a connect.
+        rig.advance(wait_ms - 1);
+        assert_eq!(rig.callbacks.counters().sent, sent, "{status} {value}");
+        assert!(rig.open().is_empty());
+        rig.advance(1);
+        assert!(!rig.open().is_empty(), "{status} {value}");
+    }
+}
+
+#[test]
+fn an_absurd_retry_after_does_not_outlast_the_messages() {
+    let mut rig = Rig::new(LIMITS);
+    rig.enqueue(1, "a").unwrap();
+    rig.accept(0);
+    rig.answer(0, &answer_of(429, "Retry-After: 99999999999999999999\r\n"));
+    rig.advance(300_000);
+    assert_eq!(rig.results().len(), 1);
+    rig.enqueue(1, "b").unwrap();
+    assert_eq!(rig.open(), [0]);
+}
+
+#[test]
+fn calls_for_lanes_that_are_closed_or_never_were_do_nothing() {
+    let mut rig = Rig::new(CallbackLimits { lanes: 0, ..LIMITS });
+    for lane in [0, 1, 99] {
+        let now = rig.now;
+        rig.callbacks.handle_connected(now, lane, Ok(()));
+        rig.callbacks
+            .handle_received(now, lane, b"HTTP/1.1 200 OK\r\n");
+        rig.callbacks.handle_finished(now, lane);
+        rig.callbacks.handle_closed(now, lane);
+        assert!(rig.callbacks.transmit(lane, &mut Vec::new()).is_ok());
+    }
+    assert_eq!(rig.callbacks.poll_event(), None);
+}

@@ -1,0 +1,7 @@
+//! The relay against an app that is played by hand, on a clock moved by hand.
+
+mod delivery;
+mod failures;
+mod limits;
+mod rig;
+mod simulation;

@@ -1,0 +1,290 @@
+//! Sockets, resolver and clock of the relay, played by hand.
+//!
+//! Checks with every event that the relay keeps its side: one resolution at a
+//! time, no second socket on a lane, nothing written to a socket that is not
+//! connected, no timeout that stands still.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::base::names::SessionId;
+use crate::base::outbox::Written;
+use crate::base::random::Random;
+use crate::base::time::Time;
+use crate::server::callback::{
+    Answer, CallbackLimits, Callbacks, Event, GivenUp, Message, Refused,
+};
+use crate::wire::http::{Decoded, HttpLimits, RequestDecoder};
+use crate::wire::signature::Secret;
+use crate::wire::url::HttpUrl;
+
+pub const LIMITS: CallbackLimits = CallbackLimits {
+    lanes: 3,
+    queue_messages: 100,
+    queue_bytes: 100_000,
+    connect_timeout_ms: 3_000,
+    timeout_ms: 10_000,
+    retry_min_ms: 200,
+    retry_max_ms: 10_000,
+    give_up_ms: 300_000,
+    answer_bytes_max: 1_000,
+};
+
+pub const OK: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+/// A request as the app sees it.
+#[derive(Debug)]
+pub struct Received {
+    pub head: String,
+    pub webhook_id: String,
+    pub body: String,
+}
+
+impl Received {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.split("\r\n").skip(1).find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+#[derive(Debug)]
+pub struct Socket {
+    pub address: SocketAddr,
+    pub connected: bool,
+    pub blocked: bool,
+    pub bytes: Vec<u8>,
+}
+
+/// Takes `room` bytes, then would block.
+struct Narrow<'a> {
+    bytes: &'a mut Vec<u8>,
+    room: usize,
+}
+
+impl io::Write for Narrow<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = bytes.len().min(self.room);
+        self.room -= count;
+        self.bytes.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub type Outcome = (SessionId, u64, Result<Answer, GivenUp>);
+
+pub struct Rig {
+    pub callbacks: Callbacks,
+    pub now: Time,
+    pub sockets: Vec<Option<Socket>>,
+    pub resolving: bool,
+    pub resolutions: usize,
+    pub outcomes: Vec<Outcome>,
+    pub rooms: usize,
+    /// Bytes that a socket takes before it blocks.
+    pub room: usize,
+}
+
+impl Rig {
+    /// A relay to an address that needs no resolving.
+    pub fn new(limits: CallbackLimits) -> Rig {
+        Rig::to("http://127.0.0.1:4567/updates?x=1", None, limits)
+    }
+
+    pub fn to(url: &str, secret: Option<&str>, limits: CallbackLimits) -> Rig {
+        let secret = secret.and_then(Secret::new);
+        let random = Random::new([9; 32]);
+        Rig {
+            callbacks: Callbacks::new(HttpUrl::parse(url).unwrap(), secret, limits, random),
+            now: Time {
+                ms: 1_000,
+                unix_ms: 1_700_000_000_500,
+            },
+            sockets: (0..limits.lanes).map(|_| None).collect(),
+            resolving: false,
+            resolutions: 0,
+            outcomes: Vec::new(),
+            rooms: 0,
+            room: usize::MAX,
+        }
+    }
+
+    pub fn enqueue(&mut self, session: u128, body: &str) -> Result<(), Refused> {
+        let message = Message {
+            session: SessionId(session),
+            body: body.into(),
+            tag: session as u64 * 1_000 + body.parse().unwrap_or(0),
+        };
+        let queued = self.callbacks.enqueue(self.now, message);
+        self.pump();
+        queued
+    }
+
+    /// Carries out what the relay wants.
+    pub fn pump(&mut self) {
+        while let Some(event) = self.callbacks.poll_event() {
+            match event {
+                Event::Resolve { .. } => {
+                    assert!(!self.resolving, "one resolution at a time");
+                    self.resolving = true;
+                    self.resolutions += 1;
+                }
+                Event::Connect { lane, address } => {
+                    let socket = Socket {
+                        address,
+                        connected: false,
+                        blocked: false,
+                        bytes: Vec::new(),
+                    };
+                    let before = self.sockets[lane].replace(socket);
+                    assert!(before.is_none(), "lane {lane} had a socket");
+                }
+                Event::Close { lane } => {
+                    let socket = self.sockets[lane].take();
+                    assert!(socket.is_some(), "lane {lane} had no socket");
+                }
+                Event::Transmit { lane } => self.transmit(lane),
+                Event::Outcome {
+                    session,
+                    tag,
+                    result,
+                } => self.outcomes.push((session, tag, result)),
+                Event::Room => {
+                    assert!(!self.callbacks.is_full());
+                    self.rooms += 1;
+                }
+            }
+        }
+    }
+
+    pub fn transmit(&mut self, lane: usize) {
+        let socket = self.sockets[lane].as_mut().expect("a socket to write to");
+        assert!(socket.connected);
+        let mut writer = Narrow {
+            bytes: &mut socket.bytes,
+            room: self.room,
+        };
+        let written = self.callbacks.transmit(lane, &mut writer).unwrap();
+        socket.blocked = written == Written::Blocked;
+    }
+
+    pub fn resolve(&mut self, addresses: &[&str]) {
+        assert!(self.resolving);
+        self.resolving = false;
+        let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        self.callbacks.handle_resolved(self.now, Ok(addresses));
+        self.pump();
+    }
+
+    pub fn accept(&mut self, lane: usize) {
+        self.sockets[lane].as_mut().unwrap().connected = true;
+        self.callbacks.handle_connected(self.now, lane, Ok(()));
+        self.pump();
+    }
+
+    pub fn refuse(&mut self, lane: usize) {
+        let socket = self.sockets[lane].take().unwrap();
+        assert!(!socket.connected);
+        let error = Err(io::ErrorKind::ConnectionRefused);
+        self.callbacks.handle_connected(self.now, lane, error);
+        self.pump();
+    }
+
+    pub fn answer(&mut self, lane: usize, bytes: &str) {
+        self.callbacks
+            .handle_received(self.now, lane, bytes.as_bytes());
+        self.pump();
+    }
+
+    /// The app closes in order.
+    pub fn finish(&mut self, lane: usize) {
+        self.callbacks.handle_finished(self.now, lane);
+        self.pump();
+    }
+
+    pub fn reset(&mut self, lane: usize) {
+        self.sockets[lane].take().unwrap();
+        self.callbacks.handle_closed(self.now, lane);
+        self.pump();
+    }
+
+    /// The whole request that has arrived on `lane`, taken out.
+    pub fn request(&mut self, lane: usize) -> Option<Received> {
+        let bytes = &mut self.sockets[lane].as_mut()?.bytes;
+        let (consumed, received) = {
+            let mut decoder = RequestDecoder::default();
+            let decoded = decoder.decode(bytes, &HttpLimits::default()).unwrap();
+            let Decoded::Request { request, consumed } = decoded else {
+                return None;
+            };
+            let body = String::from_utf8(request.body.to_vec()).unwrap();
+            let received = Received {
+                head: String::from_utf8(bytes[..consumed - body.len()].to_vec()).unwrap(),
+                webhook_id: request.headers.get("webhook-id").unwrap().to_owned(),
+                body,
+            };
+            (consumed, received)
+        };
+        bytes.drain(..consumed);
+        Some(received)
+    }
+
+    /// The body of the request that must have arrived on `lane`.
+    pub fn body(&mut self, lane: usize) -> String {
+        self.request(lane).expect("a whole request").body
+    }
+
+    /// Moves the clock on, stopping at each timeout on the way.
+    pub fn advance(&mut self, delta_ms: u64) {
+        let end_ms = self.now.ms + delta_ms;
+        while let Some(at_ms) = self.callbacks.poll_timeout()
+            && at_ms <= end_ms
+        {
+            self.now = self.now.plus(at_ms.saturating_sub(self.now.ms));
+            self.callbacks.handle_timeout(self.now);
+            self.pump();
+            let next_ms = self.callbacks.poll_timeout();
+            assert!(
+                next_ms.is_none_or(|next_ms| next_ms > self.now.ms),
+                "the timeout at {} stands still",
+                self.now.ms
+            );
+        }
+        self.now = self.now.plus(end_ms - self.now.ms);
+    }
+
+    /// Moves the clock on until `lane` wants to connect; how long that took.
+    pub fn advance_to_connect(&mut self, lane: usize) -> u64 {
+        let start_ms = self.now.ms;
+        while self.sockets[lane].is_none() {
+            let at_ms = self.callbacks.poll_timeout().expect("something is due");
+            self.advance(at_ms.saturating_sub(self.now.ms));
+        }
+        self.now.ms - start_ms
+    }
+
+    /// The lanes that have a socket.
+    pub fn open(&self) -> Vec<usize> {
+        (0..self.sockets.len())
+            .filter(|&lane| self.sockets[lane].is_some())
+            .collect()
+    }
+
+    /// The outcomes so far, taken out.
+    pub fn results(&mut self) -> Vec<Result<Answer, GivenUp>> {
+        let outcomes = std::mem::take(&mut self.outcomes);
+        outcomes.into_iter().map(|(_, _, result)| result).collect()
+    }
+}
+
+/// An answer without JSON.
+pub fn taken(status: u16) -> Result<Answer, GivenUp> {
+    Ok(Answer { status, json: None })
+}

@@ -1,0 +1,315 @@
+//! Seeded runs against an app that does whatever chance tells it, checked by a
+//! shadow model: each message is decided once, in its session's order, and
+//! comes twice only if the relay could not know that it had come.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::rig::{LIMITS, Rig};
+use crate::base::random::Random;
+use crate::server::callback::{CallbackLimits, Counters, GivenUp};
+
+const SESSIONS: u64 = 6;
+
+/// What the model knows of one session. Its messages are "0", "1", "2", ...
+#[derive(Default)]
+struct Session {
+    queued: u64,
+    /// Those without an outcome, in order. Only the first may be sent.
+    waiting: VecDeque<u64>,
+    first: First,
+}
+
+/// What the app has seen of a session's first waiting message.
+#[derive(Default)]
+struct First {
+    webhook_id: Option<String>,
+    /// What the app has said that decides it.
+    decision: Option<Decision>,
+    /// The last request failed, or may have, for all that the relay can know.
+    ambiguous: bool,
+    requests: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Decision {
+    Taken,
+    Rejected,
+}
+
+struct Simulation {
+    rig: Rig,
+    chance: Random,
+    sessions: HashMap<u128, Session>,
+    /// The session whose request a lane carries, unanswered.
+    asked: Vec<Option<u128>>,
+    /// 0: the app is well. 100: everything fails.
+    trouble_percent: u64,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Simulation {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut chance = Random::new(bytes);
+        let limits = CallbackLimits {
+            lanes: 1 + chance.below(4) as usize,
+            queue_messages: 40,
+            queue_bytes: 4_000 + chance.below(20_000) as usize,
+            give_up_ms: 2_000 + chance.below(100_000),
+            ..LIMITS
+        };
+        Simulation {
+            rig: Rig::to("http://localhost:4567/", None, limits),
+            asked: vec![None; limits.lanes],
+            chance,
+            sessions: HashMap::new(),
+            trouble_percent: 0,
+        }
+    }
+
+    fn step(&mut self) {
+        match self.chance.below(12) {
+            0 => self.trouble_percent = [0, 0, 10, 50, 95][self.chance.below(5) as usize],
+            1..=4 => self.enqueue(),
+            5 => {
+                let delta_ms = [1, 20, 300, 4_100, 30_000][self.chance.below(5) as usize];
+                self.advance(delta_ms);
+            }
+            6 if self.rig.resolving => {
+                let found: &[&str] = match self.in_trouble() {
+                    true => &[],
+                    false => &["[::1]:4567", "127.0.0.1:4567"],
+                };
+                self.rig.resolve(found);
+            }
+            _ => {
+                let lane = self.chance.below(self.asked.len() as u64) as usize;
+                self.play(lane);
+            }
+        }
+        self.rig.room = 1 + self.chance.below(400) as usize;
+        self.settle();
+    }
+
+    fn in_trouble(&mut self) -> bool {
+        self.chance.below(100) < self.trouble_percent
+    }
+
+    fn enqueue(&mut self) {
+        let id = u128::from(self.chance.below(SESSIONS));
+        let session = self.sessions.entry(id).or_default();
+        let text = session.queued.to_string();
+        if self.rig.enqueue(id, &text).is_ok() {
+            session.waiting.push_back(session.queued);
+            session.queued += 1;
+        } else {
+            assert!(self.rig.callbacks.is_full(), "refused only beyond the mark");
+        }
+    }
+
+    /// The clock moves to the next timeout at most, so that what it ends is seen.
+    fn advance(&mut self, delta_ms: u64) {
+        let due_ms = self.rig.callbacks.poll_timeout().unwrap_or(u64::MAX);
+        let until_due_ms = due_ms.saturating_sub(self.rig.now.ms);
+        self.rig.advance(delta_ms.min(until_due_ms));
+        self.forget_lost_requests();
+    }
+
+    /// Something happens to the socket of `lane`.
+    fn play(&mut self, lane: usize) {
+        let trouble = self.in_trouble();
+        let Some(socket) = &self.rig.sockets[lane] else {
+            return;
+        };
+        if !socket.connected {
+            if trouble {
+                self.rig.refuse(lane);
+            } else {
+                self.rig.accept(lane);
+            }
+        } else if self.rig.sockets[lane].as_ref().unwrap().blocked && !trouble {
+            self.rig.transmit(lane);
+        } else if let Some(session) = self.asked[lane] {
+            self.answer(lane, session, trouble);
+        } else if let Some(request) = self.rig.request(lane) {
+            self.take_request(
+                lane,
+                request.header("X-Chloe-Session").unwrap(),
+                &request.body,
+            );
+            self.check_id(lane, request.webhook_id);
+        } else if trouble {
+            self.lose(lane);
+        }
+        self.forget_lost_requests();
+    }
+
+    fn take_request(&mut self, lane: usize, session: &str, body: &str) {
+        let id = u128::from_str_radix(session, 16).unwrap();
+        let session = self.sessions.get_mut(&id).unwrap();
+        let first = session.waiting.front().map(u64::to_string);
+        assert_eq!(Some(body), first.as_deref(), "in order, one at a time");
+        assert_eq!(session.first.decision, None, "decided, and sent again");
+        assert!(!self.asked.contains(&Some(id)), "two out at a time");
+        session.first.requests += 1;
+        self.asked[lane] = Some(id);
+    }
+
+    fn check_id(&mut self, lane: usize, webhook_id: String) {
+        let session = self.sessions.get_mut(&self.asked[lane].unwrap());
+        let first = &mut session.unwrap().first;
+        if first.requests > 1 {
+            assert!(first.ambiguous, "sent again without need");
+            assert_eq!(first.webhook_id.as_ref(), Some(&webhook_id));
+        }
+        first.ambiguous = false;
+        first.webhook_id = Some(webhook_id);
+    }
+
+    fn answer(&mut self, lane: usize, id: u128, trouble: bool) {
+        let choice = self.chance.below(if trouble { 10 } else { 2 });
+        let first = &mut self.sessions.get_mut(&id).unwrap().first;
+        let taken = [
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            "HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        ];
+        let failed = [
+            "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 429 Slower\r\nContent-Length: 0\r\n\r\n",
+            "garbage\r\n\r\n",
+        ];
+        match choice {
+            0..=2 => {
+                first.decision = Some(Decision::Taken);
+                self.rig.answer(lane, taken[choice as usize]);
+                self.asked[lane] = None;
+            }
+            3 => {
+                first.decision = Some(Decision::Rejected);
+                let rejected = "HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n";
+                self.rig.answer(lane, rejected);
+                self.asked[lane] = None;
+            }
+            4 => {
+                first.decision = Some(Decision::Taken);
+                self.rig
+                    .answer(lane, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+                self.lose(lane);
+                self.asked[lane] = None;
+            }
+            5..=8 => {
+                first.ambiguous = true;
+                self.rig.answer(lane, failed[choice as usize - 5]);
+                self.asked[lane] = None;
+            }
+            _ => self.lose(lane),
+        }
+    }
+
+    fn lose(&mut self, lane: usize) {
+        // The relay may go on at once on the same lane, so the loss is noted first.
+        if let Some(id) = self.asked[lane].take() {
+            self.sessions.get_mut(&id).unwrap().first.ambiguous = true;
+        }
+        match self.chance.below(2) {
+            0 => self.rig.finish(lane),
+            _ => self.rig.reset(lane),
+        }
+    }
+
+    /// Requests whose socket is gone by the relay's own doing (a timeout).
+    fn forget_lost_requests(&mut self) {
+        for lane in 0..self.asked.len() {
+            let is_gone = self.rig.sockets[lane]
+                .as_ref()
+                .is_none_or(|socket| !socket.connected);
+            if is_gone && let Some(id) = self.asked[lane].take() {
+                self.sessions.get_mut(&id).unwrap().first.ambiguous = true;
+            }
+        }
+    }
+
+    /// Compares the outcomes told with what the app said.
+    fn settle(&mut self) {
+        for (id, tag, result) in std::mem::take(&mut self.rig.outcomes) {
+            let session = self.sessions.get_mut(&id.0).unwrap();
+            let number = tag - id.0 as u64 * 1_000;
+            let place = session.waiting.iter().position(|&waits| waits == number);
+            session.waiting.remove(place.expect("one outcome for each"));
+            if place != Some(0) {
+                // Too old as well, while the first is on its last attempt.
+                assert!(matches!(result, Err(GivenUp::TooOld { .. })));
+                continue;
+            }
+            let first = std::mem::take(&mut session.first);
+            match result {
+                Ok(_) => assert_eq!(first.decision, Some(Decision::Taken)),
+                Err(GivenUp::Rejected { .. }) => {
+                    assert_eq!(first.decision, Some(Decision::Rejected));
+                }
+                Err(_) => assert_eq!(first.decision, None, "decided, and given up"),
+            }
+        }
+        let waiting = self.sessions.values();
+        let waiting: usize = waiting.map(|session| session.waiting.len()).sum();
+        assert_eq!(self.rig.callbacks.queued(), waiting);
+        assert!(waiting <= 40);
+    }
+
+    /// The app is well again: all that is left gets through, and nothing stays behind.
+    fn finish(&mut self) {
+        self.trouble_percent = 0;
+        self.rig.callbacks.drain();
+        self.rig.pump();
+        for _ in 0..100_000 {
+            if self.rig.callbacks.is_idle() {
+                break;
+            }
+            if self.rig.resolving {
+                self.rig.resolve(&["127.0.0.1:4567"]);
+            }
+            for lane in 0..self.asked.len() {
+                self.play(lane);
+                self.settle();
+            }
+            self.advance(100);
+            self.settle();
+        }
+        assert!(self.rig.callbacks.is_idle(), "all is decided");
+        assert!(self.rig.open().is_empty(), "all lanes are closed");
+        assert!(!self.rig.callbacks.is_full());
+        let counters = self.rig.callbacks.counters();
+        let queued: u64 = self.sessions.values().map(|session| session.queued).sum();
+        assert_eq!(counters.taken + counters.given_up, queued);
+    }
+}
+
+#[test]
+fn whatever_the_app_does_each_message_is_decided_once_and_in_order() {
+    let mut total = Counters::default();
+    for seed in 0..300 {
+        let mut simulation = Simulation::new(seed);
+        let run = std::panic::AssertUnwindSafe(|| {
+            for _ in 0..400 {
+                simulation.step();
+            }
+            simulation.finish();
+        });
+        if let Err(panic) = std::panic::catch_unwind(run) {
+            eprintln!("the seed is {seed}");
+            std::panic::resume_unwind(panic);
+        }
+        let counters = simulation.rig.callbacks.counters();
+        total.taken += counters.taken;
+        total.retried += counters.retried;
+        total.given_up += counters.given_up;
+        total.refused += counters.refused;
+    }
+    // Chance has shown the relay every side of the app.
+    assert!(total.taken > 5_000, "{total:?}");
+    assert!(total.retried > 1_000, "{total:?}");
+    assert!(total.given_up > 1_000, "{total:?}");
+    assert!(total.refused > 100, "{total:?}");
+}
