@@ -43,9 +43,14 @@ impl Addresses {
         self.known.clone()
     }
 
+    /// Whether there is an address to try.
+    pub fn is_known(&self) -> bool {
+        !self.known.is_empty()
+    }
+
     /// Host and port to resolve, if they are not being resolved already.
     pub fn ask(&mut self) -> Option<(String, u16)> {
-        if self.resolving || !self.known.is_empty() {
+        if self.resolving || self.is_known() {
             return None;
         }
         self.resolving = true;
@@ -60,7 +65,7 @@ impl Addresses {
         }
         addresses.truncate(ADDRESSES_MAX);
         self.known = addresses;
-        !self.known.is_empty()
+        self.is_known()
     }
 
     /// `address` took a connection: it is tried first from now on.

@@ -78,7 +78,7 @@ impl Lanes {
             return Choice::Lane(lane);
         }
         match first(|lane| matches!(lane, Lane::Closed)) {
-            Some(_) if self.addresses.in_turn().is_empty() => Choice::Unresolved,
+            Some(_) if !self.addresses.is_known() => Choice::Unresolved,
             Some(lane) => Choice::Lane(lane),
             None => Choice::Busy,
         }
@@ -106,6 +106,7 @@ impl Lanes {
         }
     }
 
+    /// Begins to connect to the first of `rest`, which is not empty.
     fn connect(&mut self, now: Time, lane: usize, pending: Pending, mut rest: Vec<SocketAddr>) {
         let address = rest.remove(0);
         self.lanes[lane] = Lane::Connecting {
@@ -238,9 +239,8 @@ impl Lanes {
                 // The app closed an idle connection while the request was on
                 // its way. That is no failure: it goes again at once, on a
                 // connection that is new (RFC 9112, section 9.3.1).
-                let addresses = self.addresses.in_turn();
-                if reused && exchange.nothing_came() && !addresses.is_empty() {
-                    self.connect(now, lane, pending, addresses);
+                if reused && exchange.nothing_came() && self.addresses.is_known() {
+                    self.connect(now, lane, pending, self.addresses.in_turn());
                     return None;
                 }
                 let end = exchange.finished();
