@@ -1,3 +1,4 @@
 //! Being built.
 
 pub mod callback;
+pub mod files;
