@@ -173,7 +173,7 @@ fn outside_faults(house: &House) -> Vec<String> {
         if house.ours(source, mention).is_some() || is_std(name) {
             continue;
         }
-        if !mention.is_use && source.imported.contains(name) {
+        if mention.segments.len() > 1 && source.imported.contains(name) {
             continue; // Checked at the `use` that brought it in.
         }
         let from = top(&source.module);

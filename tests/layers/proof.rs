@@ -230,6 +230,17 @@ fn a_crate_off_its_floor_is_seen() {
         url,
         "use crate::base::log; fn f() { log::Log::new() }",
     );
+    allowed(
+        outside_faults,
+        url,
+        "use std::fmt; fn f() { use fmt::Write; }",
+    );
+    refused(
+        outside_faults,
+        log,
+        "use mio::{self, Poll};",
+        "src/hub/log.rs:1:",
+    );
 }
 
 #[test]

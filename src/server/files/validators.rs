@@ -383,7 +383,8 @@ mod tests {
                 prop_assert!(first <= last && last < size);
             }
             let any = evaluate(&old, &[("if-none-match", &range), ("if-match", &range)]);
-            prop_assert!(any != Precondition::NotModified || range.contains(&old.tag));
+            let named = range.trim() == "*" || range.contains(&old.tag);
+            prop_assert!(any != Precondition::NotModified || named);
         }
     }
 }
