@@ -298,3 +298,180 @@ fn parse_status_line(line: &[u8]) -> Result<(Version, u16), HttpError> {
         _ => Err(HttpError::StatusLine),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HttpLimits = HttpLimits {
+        head_bytes: 128,
+        headers: 4,
+        body_bytes: 16,
+    };
+
+    /// Status, body, keep-alive and the bytes left over.
+    type Got = (u16, String, bool, usize);
+
+    /// Feeds `input` in pieces of `step` bytes, then ends the connection.
+    fn receive(input: &[u8], step: usize, head_only: bool) -> Result<Option<Got>, HttpError> {
+        let got = |response: ReceivedResponse<'_>, left: usize| {
+            let body = String::from_utf8(response.body.into_owned()).unwrap();
+            Some((response.status, body, response.keep_alive, left))
+        };
+        let mut decoder = ResponseDecoder::new(head_only);
+        let mut end = 0;
+        while end < input.len() {
+            end = (end + step).min(input.len());
+            if let DecodedResponse::Response { response, consumed } =
+                decoder.decode(&input[..end], &LIMITS)?
+            {
+                return Ok(got(response, input.len() - consumed));
+            }
+        }
+        let finished = decoder.finish(input, &LIMITS)?;
+        Ok(finished.and_then(|response| got(response, 0)))
+    }
+
+    fn check(input: &str, expected: Result<Option<(u16, &str, bool, usize)>, HttpError>) {
+        let expected = expected.map(|got| {
+            got.map(|(status, body, keep_alive, left)| (status, body.to_owned(), keep_alive, left))
+        });
+        for step in [1, 2, 7, usize::MAX / 2] {
+            let got = receive(input.as_bytes(), step, false);
+            assert_eq!(got, expected, "{input:?} by {step}");
+        }
+    }
+
+    fn good(status: u16, body: &str, keep_alive: bool) -> Result<Option<Response<'_>>, HttpError> {
+        Ok(Some((status, body, keep_alive, 0)))
+    }
+    type Response<'a> = (u16, &'a str, bool, usize);
+
+    #[test]
+    fn responses_end_where_they_say() {
+        check("", Ok(None));
+        check(
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+            good(200, "hi", true),
+        );
+        check(
+            "HTTP/1.1 404\r\nContent-Length: 0\r\n\r\n",
+            good(404, "", true),
+        );
+        check(
+            "HTTP/1.1 200 \r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
+            good(200, "x", false),
+        );
+        check(
+            "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
+            good(200, "x", false),
+        );
+        check(
+            "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx",
+            good(200, "x", true),
+        );
+        check(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n",
+            good(200, "ab", true),
+        );
+        check("HTTP/1.1 204 No\r\n\r\n", good(204, "", true));
+        check(
+            "HTTP/1.1 304 No\r\nContent-Length: 9\r\n\r\n",
+            good(304, "", true),
+        );
+        check(
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1",
+            Ok(Some((200, "x", true, 8))),
+        );
+    }
+
+    #[test]
+    fn a_body_without_length_ends_with_the_connection() {
+        check("HTTP/1.1 200 OK\r\n\r\n", good(200, "", false));
+        check(
+            "HTTP/1.0 200 OK\r\n\r\nto the end",
+            good(200, "to the end", false),
+        );
+        check(
+            "HTTP/1.1 200 OK\r\n\r\n0123456789abcdefg",
+            Err(HttpError::BodyTooLarge),
+        );
+    }
+
+    #[test]
+    fn interim_responses_are_skipped_but_a_switch_is_final() {
+        check(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\nA: b\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
+            good(204, "", true),
+        );
+        check(
+            "HTTP/1.1 101 Switch\r\nUpgrade: x\r\n\r\n\u{1}\u{2}",
+            Ok(Some((101, "", true, 2))),
+        );
+        let many = "HTTP/1.1 100 Continue\r\n\r\n".repeat(4000);
+        assert_eq!(
+            receive(many.as_bytes(), many.len(), false),
+            Err(HttpError::HeadTooLarge)
+        );
+    }
+
+    #[test]
+    fn a_response_to_head_has_no_body() {
+        let input = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(
+            receive(input, 1, true),
+            Ok(Some((200, String::new(), true, 0)))
+        );
+        let input = b"HTTP/1.1 200 OK\r\n\r\n";
+        assert_eq!(
+            receive(input, 1, true),
+            Ok(Some((200, String::new(), true, 0)))
+        );
+    }
+
+    #[test]
+    fn bad_responses_are_refused() {
+        for line in [
+            "HTTP/1.1200 OK",
+            "HTTP/1.1 20",
+            "HTTP/1.1 2000",
+            "HTTP/1.1 099 x",
+            "HTTP/2.0 200 OK",
+            "HTTP/1.1  200",
+            "ICY 200 OK",
+            "",
+        ] {
+            check(&format!("{line}\r\n\r\n"), Err(HttpError::StatusLine));
+        }
+        let head = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
+        check(&head("Content-Length: 17"), Err(HttpError::BodyTooLarge));
+        check(&head("Content-Length: 1"), Err(HttpError::Truncated));
+        check(&head("Content-Length: x"), Err(HttpError::ContentLength));
+        check(
+            &head("Content-Length: 1\r\nContent-Length: 1"),
+            Err(HttpError::ContentLengthRepeated),
+        );
+        check(
+            &head("Content-Length: 1\r\nTransfer-Encoding: chunked"),
+            Err(HttpError::LengthAndEncoding),
+        );
+        check(
+            &head("Transfer-Encoding: gzip"),
+            Err(HttpError::TransferEncodingUnknown),
+        );
+        check(&head("A : b"), Err(HttpError::Field));
+        check(&"x".repeat(128), Err(HttpError::HeadTooLarge));
+        check("HTTP/1.1 200 OK\r\n", Err(HttpError::Truncated));
+    }
+
+    #[test]
+    fn requests_are_written_with_their_length() {
+        let mut out = Vec::new();
+        encode_request(&mut out, "POST", "/a", "h:1", &[("X", "y\r\nz")], b"body");
+        let expected = "POST /a HTTP/1.1\r\nHost: h:1\r\nX: y  z\r\nContent-Length: 4\r\n\r\nbody";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let mut out = Vec::new();
+        encode_request(&mut out, "GET", "/", "h", &[], b"");
+        assert_eq!(out, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+}

@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn the_end_is_found_whole_and_byte_by_byte() {
-        let cases: [(&[u8], Result<Option<usize>, HttpError>); 12] = [
+        type Found = Result<Option<usize>, HttpError>;
+        let cases: [(&[u8], Found); 12] = [
             (b"a\r\n\r\n", Ok(Some(5))),
             (b"a\r\nb\r\nc\r\nd\r\n\r\nrest", Ok(Some(14))),
             (b"a\r\nb\r\n", Ok(None)),

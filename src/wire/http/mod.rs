@@ -23,6 +23,14 @@ pub mod response;
 
 pub mod client;
 
+#[cfg(test)]
+mod inverse_tests;
+#[cfg(test)]
+mod request_tests;
+
+#[cfg(test)]
+mod strictness_tests;
+
 pub use client::{DecodedResponse, ReceivedResponse, ResponseDecoder, encode_request};
 pub use date::encode_date;
 pub use error::HttpError;

@@ -144,7 +144,8 @@ mod tests {
     fn lines_are_told_apart() {
         use HttpError::{RequestLine, Target, Version as BadVersion};
         let good = |method, target| Ok((method, target, Version::Http11));
-        let cases: [(&[u8], Result<(Method, &str, Version), HttpError>); 35] = [
+        type Parsed = Result<(Method, &'static str, Version), HttpError>;
+        let cases: [(&[u8], Parsed); 35] = [
             (b"GET / HTTP/1.1", good(Method::Get, "/")),
             (
                 b"POST /a?b=c{\"} HTTP/1.1",

@@ -69,6 +69,9 @@ impl<'a> Response<'a> {
 
     /// Appends the whole response to `out`.
     pub fn encode(&self, out: &mut Vec<u8>, framing: &Framing) {
+        /// Room for a usual head, so that a fresh vector grows once.
+        const HEAD_BYTES: usize = 256;
+        out.reserve(HEAD_BYTES + self.body.len());
         self.encode_head_with_length(out, framing, self.body.len() as u64);
         if !framing.head_only && has_body(self.status) {
             out.extend_from_slice(&self.body);
@@ -230,5 +233,122 @@ fn reason(status: u16) -> &'static str {
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAMING: Framing = Framing {
+        version: Version::Http11,
+        keep_alive: true,
+        head_only: false,
+        date_unix_ms: 784_111_777_000,
+    };
+    const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+
+    fn encoded(response: &Response<'_>, framing: Framing) -> String {
+        let mut out = Vec::new();
+        response.encode(&mut out, &framing);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_response_is_written_whole() {
+        let response = Response::new(200).content_type("text/plain").body(b"hi");
+        let expected = format!(
+            "HTTP/1.1 200 OK\r\n{DATE}Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"
+        );
+        assert_eq!(encoded(&response, FRAMING), expected);
+    }
+
+    #[test]
+    fn the_peer_is_told_whether_the_connection_goes_on() {
+        let response = Response::new(404);
+        let written = |version, keep_alive| {
+            let framing = Framing {
+                version,
+                keep_alive,
+                ..FRAMING
+            };
+            encoded(&response, framing)
+        };
+        assert!(!written(Version::Http11, true).contains("Connection"));
+        assert!(written(Version::Http11, false).contains("\r\nConnection: close\r\n"));
+        assert!(written(Version::Http10, true).contains("\r\nConnection: keep-alive\r\n"));
+        assert!(written(Version::Http10, false).contains("\r\nConnection: close\r\n"));
+    }
+
+    #[test]
+    fn a_head_has_the_length_of_the_body_that_is_left_out() {
+        let framing = Framing {
+            head_only: true,
+            ..FRAMING
+        };
+        let written = encoded(&Response::new(200).body(b"hello"), framing);
+        assert!(written.ends_with("Content-Length: 5\r\n\r\n"), "{written}");
+    }
+
+    #[test]
+    fn statuses_without_a_body_have_no_length_either() {
+        for status in [101, 204, 304] {
+            let response = Response::new(status).header("X", "y").body(b"hello");
+            let written = encoded(&response, FRAMING);
+            assert!(!written.contains("Content-Length"), "{written}");
+            assert!(written.ends_with("X: y\r\n\r\n"), "{written}");
+        }
+        let switching = Response::new(101).header("Connection", "Upgrade");
+        let framing = Framing {
+            keep_alive: false,
+            ..FRAMING
+        };
+        assert_eq!(
+            encoded(&switching, framing),
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_value_cannot_begin_another_field() {
+        let response = Response::new(200).header("Location", "/a\r\nSet-Cookie: b\0\n");
+        let written = encoded(&response, FRAMING);
+        assert!(
+            written.contains("Location: /a  Set-Cookie: b  \r\n"),
+            "{written}"
+        );
+    }
+
+    #[test]
+    fn chunks_are_framed_and_an_empty_one_is_not_the_last() {
+        let mut out = Vec::new();
+        assert!(Response::new(200).encode_chunked_head(&mut out, &FRAMING));
+        encode_chunk(&mut out, b"");
+        encode_chunk(&mut out, &[b'x'; 26]);
+        encode_last_chunk(&mut out);
+        let body = "1a\r\nxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n0\r\n\r\n";
+        let expected = format!("HTTP/1.1 200 OK\r\n{DATE}Transfer-Encoding: chunked\r\n\r\n{body}");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn http_1_0_gets_no_chunks_and_a_close() {
+        let framing = Framing {
+            version: Version::Http10,
+            ..FRAMING
+        };
+        let mut out = Vec::new();
+        assert!(!Response::new(200).encode_chunked_head(&mut out, &framing));
+        let expected = format!("HTTP/1.1 200 OK\r\n{DATE}Connection: close\r\n\r\n");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_length_of_a_streamed_body_is_the_callers() {
+        let mut out = Vec::new();
+        Response::new(206).encode_head_with_length(&mut out, &FRAMING, 1 << 40);
+        let written = String::from_utf8(out).unwrap();
+        assert!(written.ends_with("Content-Length: 1099511627776\r\n\r\n"));
+        assert!(written.starts_with("HTTP/1.1 206 Partial Content\r\n"));
     }
 }
