@@ -89,11 +89,10 @@ impl ChunkScan {
         self.decoded += size as usize;
         self.position += line_bytes + size as usize;
         self.part = Part::DataEnd;
-        // All of it is kept until the body is whole: framing must not outgrow it.
-        if self.position - self.decoded > limits.chunk_overhead_bytes() {
-            return Err(HttpError::BodyTooLarge);
+        match self.is_mostly_overhead(limits) {
+            true => Err(HttpError::BodyTooLarge),
+            false => Ok(true),
         }
-        Ok(true)
     }
 
     fn pass_data_end(&mut self, rest: &[u8]) -> Result<bool, HttpError> {
@@ -122,7 +121,15 @@ impl ChunkScan {
         }
         self.position += line.len() + 2;
         self.part = Part::Trailer(count + 1);
-        Ok(true)
+        match self.is_mostly_overhead(limits) {
+            true => Err(HttpError::Trailer),
+            false => Ok(true),
+        }
+    }
+
+    /// All that came is kept until the body is whole: framing must not outgrow it.
+    fn is_mostly_overhead(&self, limits: &HttpLimits) -> bool {
+        self.position - self.decoded > limits.chunk_overhead_bytes()
     }
 }
 
@@ -306,5 +313,7 @@ mod tests {
         }
         let long = [b"0\r\n".to_vec(), vec![b'a'; TRAILER_LINE_BYTES]].concat();
         check(&long, Err(HttpError::Trailer));
+        let wide = format!("0\r\nA: {0}\r\nB: {0}\r\n\r\n", "x".repeat(50));
+        check(wide.as_bytes(), Err(HttpError::Trailer));
     }
 }

@@ -55,10 +55,6 @@ pub struct ReceivedResponse<'a> {
 
 /// What came of the bytes so far.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "boxing would cost each response an allocation; the value lives for one call"
-)]
 pub enum DecodedResponse<'a> {
     /// The response is not whole: keep the bytes and call again with more
     /// behind them, or call [`ResponseDecoder::finish`] when no more can come.

@@ -58,10 +58,6 @@ pub enum Waiting {
 
 /// What came of the bytes so far.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "boxing would cost each request an allocation; the value lives for one call"
-)]
 pub enum Decoded<'a> {
     /// The next request is not whole: keep the bytes and call again with more behind them.
     NeedMore {

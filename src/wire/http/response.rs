@@ -47,7 +47,7 @@ impl<'a> Response<'a> {
     /// Adds a field. Control characters in `value` (a CR LF that would begin
     /// another field) are written as blanks; `name` is the program's own.
     /// Date, Content-Length, Transfer-Encoding and Connection are not to be
-    /// given here, but for the `Connection: Upgrade` of a 101.
+    /// given here, but for the `Connection: Upgrade` of a 101 or 426.
     #[must_use]
     pub fn header(mut self, name: &'a str, value: impl Into<Cow<'a, str>>) -> Response<'a> {
         self.headers.push((name, value.into()));
