@@ -18,12 +18,11 @@ mod pass;
 mod retention;
 mod values;
 mod tables;
+mod cursors;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-
-use smallvec::SmallVec;
 
 use crate::base::names::{ALL_CHANNEL, Epoch, Offset, Position, SESSION_CHANNEL, SessionId};
 use crate::base::random::Random;
@@ -33,7 +32,6 @@ use crate::base::timers::Timers;
 
 use channel::Channel;
 use pass::Pass;
-use pending::Pending;
 use retention::Ages;
 use tables::Tables;
 
@@ -161,7 +159,7 @@ impl Hub {
         name: &str,
         since: Option<Position>,
     ) -> Result<Standing, HubError> {
-        self.check_name(name)?;
+        self.limits.check_name(name)?;
         let session = self.session(key).ok_or(HubError::SessionEnded)?;
         let taken = session.subscriptions.len();
         let channel = self.tables.names.get(name).copied();
@@ -229,7 +227,7 @@ impl Hub {
         name: &str,
         encode: impl FnOnce(&mut Vec<u8>, Offset, Option<Epoch>),
     ) -> Result<Published, HubError> {
-        self.check_name(name)?;
+        self.limits.check_name(name)?;
         let channel = self.channel_for(name)?;
         Ok(self.append(now, channel, encode))
     }
@@ -282,114 +280,42 @@ impl Hub {
 
     /// What the session is owed, oldest first.
     pub fn pending(&self, key: SessionKey) -> impl Iterator<Item = Run<'_>> {
-        self.tables
-            .sessions
-            .get(key)
-            .map(|session| Pending::of(&self.tables.channels, session))
-            .into_iter()
-            .flatten()
+        self.tables.pending(key)
     }
 
     /// Whether the session is owed anything.
     pub fn is_behind(&self, key: SessionKey) -> bool {
-        self.tables.sessions.get(key).is_some_and(|session| {
-            session.subscriptions.iter().any(|subscription| {
-                let channel = self.tables.channels.at(subscription.channel);
-                channel.is_some_and(|(_, channel)| subscription.cursor < channel.log.next())
-            })
-        })
+        self.tables.is_behind(key)
     }
 
     /// Takes note that the first `written` bytes of what was pending are
-    /// written. The rest of a frame that was cut is appended to `rest`: it
-    /// counts as delivered, and the caller owes it.
-    pub fn advance(&mut self, key: SessionKey, mut written: usize, rest: &mut Vec<u8>) {
-        let Some(session) = self.tables.sessions.get(key) else {
-            return;
-        };
-        let mut cursors: SmallVec<[(usize, Offset); 4]> = SmallVec::new();
-        for run in Pending::of(&self.tables.channels, session) {
-            if written == 0 {
-                break;
-            }
-            if written >= run.bytes.len() {
-                written -= run.bytes.len();
-                cursors.push((run.subscription, run.to));
-                continue;
-            }
-            let channel = session.subscriptions[run.subscription].channel;
-            if let Some((_, channel)) = self.tables.channels.at(channel) {
-                let (offset, tail) = channel.log.split(run.from, written);
-                let whole = channel.log.frames(offset, offset + 1);
-                let cut = tail.len() < whole.len();
-                if cut {
-                    rest.extend_from_slice(tail);
-                }
-                cursors.push((run.subscription, offset + u64::from(cut)));
-            }
-            break;
-        }
-        if let Some(session) = self.tables.sessions.get_mut(key) {
-            for (number, cursor) in cursors {
-                session.subscriptions[number].cursor = cursor;
-            }
-        }
+    /// written, and returns how many publications that delivers. The rest of a
+    /// frame that was cut is appended to `rest`: it counts as delivered, and
+    /// the caller owes it.
+    pub fn advance(&mut self, key: SessionKey, written: usize, rest: &mut Vec<u8>) -> u64 {
+        self.tables.advance(key, written, rest)
     }
 
     /// If publications the session had not read are gone, moves its cursor
     /// behind them and says what is missing; call until there is none.
     pub fn take_gap(&mut self, key: SessionKey) -> Option<Gap> {
-        let session = self.tables.sessions.get_mut(key)?;
-        for subscription in &mut session.subscriptions {
-            let Some((_, channel)) = self.tables.channels.at(subscription.channel) else {
-                continue;
-            };
-            let first = channel.log.first();
-            if subscription.cursor < first {
-                let missed = first - subscription.cursor;
-                subscription.cursor = first;
-                return Some(Gap {
-                    channel: Arc::clone(&channel.name),
-                    missed,
-                    position: Position {
-                        epoch: channel.epoch,
-                        offset: first - 1,
-                    },
-                });
-            }
-        }
-        None
+        self.tables.take_gap(key)
     }
-
-    // ---- batches that may fail ------------------------------------------
 
     /// Remembers where the session's cursors stand, before a batch is given to
     /// a stream that may fail.
     pub fn mark_unconfirmed(&mut self, key: SessionKey) {
-        if let Some(session) = self.tables.sessions.get_mut(key) {
-            let cursors = session.subscriptions.iter();
-            session.unconfirmed = Some(Box::new(cursors.map(|s| (s.channel, s.cursor)).collect()));
-        }
+        self.tables.mark_unconfirmed(key);
     }
 
     /// The batch was written.
     pub fn confirm(&mut self, key: SessionKey) {
-        if let Some(session) = self.tables.sessions.get_mut(key) {
-            session.unconfirmed = None;
-        }
+        self.tables.confirm(key);
     }
 
     /// The batch was not written: the session gets it again.
     pub fn rewind(&mut self, key: SessionKey) {
-        let Some(session) = self.tables.sessions.get_mut(key) else {
-            return;
-        };
-        for (channel, cursor) in *session.unconfirmed.take().unwrap_or_default() {
-            if let Some(number) = session.find(channel) {
-                let subscription = &mut session.subscriptions[number];
-                subscription.cursor = subscription.cursor.min(cursor);
-            }
-        }
+        self.tables.rewind(key);
     }
 
     // ---- time -----------------------------------------------------------
@@ -450,18 +376,6 @@ impl Hub {
     }
 
     // ---- inside ---------------------------------------------------------
-
-    fn check_name(&self, name: &str) -> Result<(), HubError> {
-        if name.is_empty() {
-            Err(HubError::EmptyName)
-        } else if name.len() > self.limits.channel_name_bytes {
-            Err(HubError::LongName(self.limits.channel_name_bytes))
-        } else if name == SESSION_CHANNEL {
-            Err(HubError::ReservedName)
-        } else {
-            Ok(())
-        }
-    }
 
     fn channel_for(&mut self, name: &str) -> Result<Key<Channel>, HubError> {
         if let Some(&channel) = self.tables.names.get(name) {

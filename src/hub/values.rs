@@ -21,6 +21,24 @@ pub struct HubLimits {
     pub retention: Retention,
 }
 
+impl HubLimits {
+    /// Whether `name` may be a channel's.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or kept for Chloe itself.
+    pub fn check_name(&self, name: &str) -> Result<(), HubError> {
+        if name.is_empty() {
+            Err(HubError::EmptyName)
+        } else if name.len() > self.channel_name_bytes {
+            Err(HubError::LongName(self.channel_name_bytes))
+        } else if name == SESSION_CHANNEL {
+            Err(HubError::ReservedName)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// Why the hub refused. Each knows its code on the wire and says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HubError {

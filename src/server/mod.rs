@@ -1,4 +1,463 @@
-//! Being built.
+//! FLOOR 5: the whole server as one state machine, without sockets or a clock.
+//!
+//! Bytes and time go in (`handle_*`), bytes and a few actions come out
+//! (`poll_*`, [`Server::transmit`]). Whoever drives it reads the clock once a
+//! turn, hands in what its sockets brought, does the actions, and writes what
+//! is to be written. `net` does so with mio, the tests and the simulator by hand.
+//!
+//! Order of a turn: `handle_accept`, `handle_received` (and what else the
+//! sockets had), `handle_timeout`; then `poll_action` until there is none;
+//! then `poll_transmit` and `transmit` until there is none or the turn is long
+//! enough; then `poll_action` again. `poll_timeout` says how long to sleep.
 
 pub mod callback;
 pub mod files;
+mod stats;
+mod origins;
+mod conn;
+mod core;
+mod dispatch;
+mod fanout;
+mod polls;
+mod stream;
+mod api;
+mod router;
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::base::time::Time;
+use crate::config::Config;
+use crate::transport::contract;
+use crate::wire::websocket::close::{GOING_AWAY, NORMAL};
+
+use callback::Event;
+use conn::{Ending, Phase, Role};
+use core::{Core, From};
+
+pub use self::conn::{Conn, ConnKey, Peer};
+pub use self::core::Action;
+pub use self::fanout::Transmit;
+
+/// Chloe, but for the sockets.
+pub struct Server {
+    core: Core,
+    /// The connection of each lane of the relay.
+    lanes: Vec<Option<ConnKey>>,
+    now: Time,
+}
+
+impl Server {
+    /// A server with the settings of `config`, which were validated. `seed` is
+    /// the root of all its random choices.
+    pub fn new(config: Config, seed: [u8; 32], now: Time) -> Server {
+        let lanes = vec![None; config.relay_lanes];
+        let core = Core::new(config, seed, now);
+        Server { core, lanes, now }
+    }
+
+    // ---- in ---------------------------------------------------------------
+
+    /// A connection came in. `None`: there are too many, the caller drops it.
+    pub fn handle_accept(&mut self, now: Time, peer: Peer) -> Option<ConnKey> {
+        self.now = now;
+        if self.core.conns.len() >= self.core.config.connections_max || self.core.is_draining() {
+            self.core.stats.refused += 1;
+            return None;
+        }
+        self.core.stats.accepted += 1;
+        let key = self.core.conns.insert(Conn::inbound(now, peer));
+        self.core.arm(key);
+        Some(key)
+    }
+
+    /// Whether the connection's bytes are wanted now. If not, they stay in the
+    /// socket, and [`Action::ResumeRead`] follows.
+    pub fn wants_read(&mut self, key: ConnKey) -> bool {
+        let core = &mut self.core;
+        let full = core.callbacks.is_full() && !core.is_draining();
+        let input_max = core.config.head_bytes_max;
+        let outbox_max = core.config.outbox_bytes_max;
+        let Some(conn) = core.conns.get_mut(key) else {
+            return false;
+        };
+        let wanted = match &conn.role {
+            Role::WebSocket(_) => !full,
+            Role::Http(http) if http.takes_requests() => conn.outbox.len() < outbox_max,
+            // Read on while it waits, to see it leave; but not for long.
+            Role::Http(http) => http.input.len() < input_max,
+            Role::Lane(_) | Role::Reading => true,
+        };
+        if !wanted && !conn.paused {
+            conn.paused = true;
+            if matches!(conn.role, Role::WebSocket(_)) {
+                core.paused.push(key);
+            }
+        }
+        wanted
+    }
+
+    /// `bytes` came for a connection. They may be changed in place.
+    pub fn handle_received(&mut self, now: Time, key: ConnKey, bytes: &mut [u8]) {
+        self.now = now;
+        match self.core.conns.get(key).map(|conn| &conn.role) {
+            Some(Role::Http(_)) => router::received(&mut self.core, now, key, bytes),
+            Some(Role::WebSocket(_)) => stream::received(&mut self.core, now, key, bytes),
+            Some(Role::Lane(lane)) => {
+                let lane = *lane;
+                self.core.callbacks.handle_received(now, lane, bytes);
+            }
+            Some(Role::Reading) | None => {}
+        }
+        self.pump();
+    }
+
+    /// The peer sends no more, but may still read.
+    pub fn handle_finished(&mut self, now: Time, key: ConnKey) {
+        self.now = now;
+        let core = &mut self.core;
+        let Some(conn) = core.conns.get_mut(key) else {
+            return;
+        };
+        let over = match &mut conn.role {
+            Role::Lane(lane) => {
+                let lane = *lane;
+                core.callbacks.handle_finished(now, lane);
+                false
+            }
+            Role::Http(http) => {
+                http.finished = true;
+                // A browser that closes is gone, one that waits for a poll above all.
+                let waiting = matches!(http.phase, Phase::Reading(_) | Phase::Polling(_));
+                conn.closing = true;
+                waiting && conn.outbox.is_empty()
+            }
+            Role::WebSocket(_) | Role::Reading => conn.outbox.is_empty() || !conn.closing,
+        };
+        if over {
+            core.close(now, key);
+        } else {
+            core.queue_flush(key);
+        }
+        self.pump();
+    }
+
+    /// The connection is broken, and the caller has dropped its socket.
+    pub fn handle_closed(&mut self, now: Time, key: ConnKey) {
+        self.now = now;
+        if let Some(Role::Lane(lane)) = self.core.conns.get(key).map(|conn| &conn.role) {
+            let lane = *lane;
+            self.lanes[lane] = None;
+            self.core.callbacks.handle_closed(now, lane);
+        }
+        self.core.forget(now, key);
+        self.pump();
+    }
+
+    /// The socket takes bytes again.
+    pub fn handle_writable(&mut self, key: ConnKey) {
+        if let Some(conn) = self.core.conns.get_mut(key)
+            && conn.blocked
+        {
+            conn.blocked = false;
+            self.core.queue_flush(key);
+        }
+    }
+
+    /// What became of [`Action::Connect`]. After an error the caller has dropped the socket.
+    pub fn handle_connected(&mut self, now: Time, key: ConnKey, result: Result<(), io::ErrorKind>) {
+        self.now = now;
+        let Some(conn) = self.core.conns.get_mut(key) else {
+            return;
+        };
+        let Role::Lane(lane) = conn.role else {
+            return;
+        };
+        conn.blocked = false;
+        if result.is_err() {
+            self.lanes[lane] = None;
+            self.core.forget(now, key);
+        }
+        self.core.callbacks.handle_connected(now, lane, result);
+        self.pump();
+    }
+
+    /// What became of [`Action::Resolve`].
+    pub fn handle_resolved(&mut self, now: Time, result: Result<Vec<SocketAddr>, String>) {
+        self.now = now;
+        self.core.callbacks.handle_resolved(now, result);
+        self.pump();
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
+        while let Some(due) = self.core.timers.take_due(now.ms) {
+            for key in due {
+                self.late(now, key);
+            }
+        }
+        if self.hub_due_ms().is_some_and(|at_ms| at_ms <= now.ms) {
+            self.core.hub.expire(now);
+        }
+        if self
+            .core
+            .callbacks
+            .poll_timeout()
+            .is_some_and(|at_ms| at_ms <= now.ms)
+        {
+            self.core.callbacks.handle_timeout(now);
+        }
+        self.pump();
+    }
+
+    /// Begins to stop: nothing new is taken, what was accepted is delivered,
+    /// streams are closed, polls answered, relays finished.
+    pub fn handle_shutdown(&mut self, now: Time) {
+        self.now = now;
+        if self.core.is_draining() {
+            return;
+        }
+        self.core.drained_by_ms = Some(now.after(self.core.config.shutdown_timeout_ms));
+        let keys: Vec<ConnKey> = self.core.conns.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.take_leave(now, key);
+        }
+        self.core.callbacks.drain();
+        self.pump();
+    }
+
+    /// Whether everything is done, or the time for it is over.
+    pub fn is_drained(&self) -> bool {
+        let Some(by_ms) = self.core.drained_by_ms else {
+            return false;
+        };
+        self.now.ms >= by_ms || (self.core.conns.is_empty() && self.core.callbacks.is_idle())
+    }
+
+    // ---- out --------------------------------------------------------------
+
+    /// When [`Server::handle_timeout`] has something to do, on the monotonic clock.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        [
+            self.core.timers.next_ms(),
+            self.hub_due_ms(),
+            self.core.callbacks.poll_timeout(),
+            self.core.drained_by_ms,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The next thing to do for the event loop.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.core.actions.pop_front()
+    }
+
+    /// The next connection that has something to write; each is to be given to
+    /// [`Server::transmit`].
+    pub fn poll_transmit(&mut self, now: Time) -> Option<ConnKey> {
+        self.now = now;
+        if let Some(key) = self.core.flush.pop_front() {
+            return Some(key);
+        }
+        while let Some((_, stream)) = self.core.hub.next_reader() {
+            let key = Core::conn_of(stream);
+            match self.core.conns.get(key) {
+                Some(conn) if matches!(conn.role, Role::Http(_)) => {
+                    fanout::seal(&mut self.core, now, key);
+                    if let Some(key) = self.core.flush.pop_front() {
+                        return Some(key);
+                    }
+                }
+                Some(conn) if !conn.blocked => return Some(key),
+                // Its cursor stands still; it goes on when its socket does.
+                Some(_) | None => {}
+            }
+        }
+        None
+    }
+
+    /// Writes what the connection has to write, in as few writes as may be.
+    pub fn transmit(&mut self, now: Time, key: ConnKey, writer: &mut impl io::Write) -> Transmit {
+        self.now = now;
+        let done = fanout::transmit(&mut self.core, now, key, writer);
+        if done == Transmit::Idle {
+            self.wrote_all(now, key);
+        }
+        done
+    }
+
+    // ---- inside -----------------------------------------------------------
+
+    /// Everything of a connection is out: it is closed, or its next request is read.
+    fn wrote_all(&mut self, now: Time, key: ConnKey) {
+        let core = &mut self.core;
+        let Some(conn) = core.conns.get_mut(key) else {
+            return;
+        };
+        if !matches!(conn.role, Role::Http(_)) {
+            if conn.closing {
+                core.close(now, key);
+            }
+            return;
+        }
+        let busy = matches!(&conn.role, Role::Http(http) if !http.takes_requests());
+        if conn.closing && !busy {
+            return core.close(now, key);
+        }
+        let paused = std::mem::take(&mut conn.paused);
+        if !busy {
+            router::resume(core, now, key);
+        }
+        if paused {
+            core.actions.push_back(Action::ResumeRead { key });
+        }
+        self.pump();
+    }
+
+    /// Logs sleep in whole seconds: what is too old may be so a little longer.
+    fn hub_due_ms(&self) -> Option<u64> {
+        let due_ms = self.core.hub.poll_timeout()?;
+        Some(due_ms.next_multiple_of(1_000))
+    }
+
+    /// A timer of the connection fired; its deadline may have moved since.
+    fn late(&mut self, now: Time, key: ConnKey) {
+        let core = &mut self.core;
+        let Some(conn) = core.conns.get_mut(key) else {
+            return;
+        };
+        conn.timer_ms = u64::MAX;
+        if conn
+            .deadline_ms(&core.config)
+            .is_none_or(|at_ms| at_ms > now.ms)
+        {
+            return core.arm(key);
+        }
+        let stuck_ms = conn.wrote_ms.saturating_add(core.config.write_timeout_ms);
+        if conn.blocked && !conn.outbox.is_empty() && stuck_ms <= now.ms {
+            log::info!("event=write_timeout action=close");
+            return core.close(now, key);
+        }
+        match &conn.role {
+            Role::Http(http) if matches!(http.phase, Phase::Polling(_)) => {
+                polls::due(core, now, key)
+            }
+            Role::Http(_) => router::late(core, now, key),
+            Role::WebSocket(_) => stream::due(core, now, key),
+            Role::Lane(_) | Role::Reading => {}
+        }
+    }
+
+    /// The server stops: says so to the connection in the words of its kind.
+    fn take_leave(&mut self, now: Time, key: ConnKey) {
+        let core = &mut self.core;
+        let Some(conn) = core.conns.get_mut(key) else {
+            return;
+        };
+        match &mut conn.role {
+            Role::WebSocket(stream) => {
+                if stream.ending == Ending::No {
+                    stream.ending = Ending::AfterPending(GOING_AWAY);
+                }
+                core.queue_flush(key);
+            }
+            Role::Http(http) => {
+                let idle = matches!(http.phase, Phase::Reading(_)) && http.input.is_empty();
+                let polling = matches!(http.phase, Phase::Polling(_));
+                conn.closing = true;
+                if idle && conn.outbox.is_empty() {
+                    core.close(now, key);
+                } else if polling && let Some(mut held) = fanout::take_held(core, now, key) {
+                    held.context.framing.keep_alive = false;
+                    polls::end(core, now, key, held, contract::Ending::Stopping);
+                }
+            }
+            Role::Lane(_) | Role::Reading => {}
+        }
+    }
+
+    /// Does what the relay asks for, and passes on what it has to tell.
+    fn pump(&mut self) {
+        let now = self.now;
+        while let Some(key) = self.core.superseded.pop() {
+            self.supersede(now, key);
+        }
+        while let Some(event) = self.core.callbacks.poll_event() {
+            match event {
+                Event::Resolve { host, port } => {
+                    self.core.actions.push_back(Action::Resolve { host, port });
+                }
+                Event::Connect { lane, address } => {
+                    let key = self.core.conns.insert(Conn::lane(now, lane));
+                    self.lanes[lane] = Some(key);
+                    self.core
+                        .actions
+                        .push_back(Action::Connect { key, address });
+                }
+                Event::Close { lane } => {
+                    if let Some(key) = self.lanes[lane].take() {
+                        self.core.close(now, key);
+                    }
+                }
+                Event::Transmit { lane } => {
+                    if let Some(key) = self.lanes[lane] {
+                        self.core.queue_flush(key);
+                    }
+                }
+                Event::Outcome { tag, result, .. } => self.tell(now, tag, result),
+                Event::Room => self.make_room(now),
+            }
+        }
+    }
+
+    /// A newer stream took over the session of this one.
+    fn supersede(&mut self, now: Time, key: ConnKey) {
+        let core = &mut self.core;
+        match core.conns.get(key).map(|conn| &conn.role) {
+            Some(Role::Http(_)) => {
+                if let Some(held) = fanout::take_held(core, now, key) {
+                    polls::end(core, now, key, held, contract::Ending::Superseded);
+                }
+            }
+            Some(Role::WebSocket(_)) => {
+                stream::close(core, now, key, NORMAL, "another stream took over")
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, now: Time, tag: u64, result: Result<callback::Answer, callback::GivenUp>) {
+        let core = &mut self.core;
+        let Some((waiter, reply)) = dispatch::outcome(core, tag, result) else {
+            return;
+        };
+        match waiter.from {
+            From::Stream => stream::say(core, now, waiter.conn, &reply, Some(&waiter.id)),
+            From::Request(context) => {
+                let asking = matches!(
+                    core.conns.get(waiter.conn).map(|conn| &conn.role),
+                    Some(Role::Http(http)) if matches!(http.phase, Phase::Asking)
+                );
+                if asking {
+                    let said = (context.polling.reply)(&reply, Some(&waiter.id));
+                    core.set_phase(now, waiter.conn, router::READY);
+                    core.answer(now, waiter.conn, &context, &said);
+                }
+            }
+        }
+    }
+
+    /// The relay has room again: the streams that were let wait are read on.
+    fn make_room(&mut self, now: Time) {
+        for key in std::mem::take(&mut self.core.paused) {
+            if let Some(conn) = self.core.conns.get_mut(key) {
+                conn.paused = false;
+                stream::resume(&mut self.core, now, key);
+                self.core.actions.push_back(Action::ResumeRead { key });
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a session is owed, and how its cursors move when some of it is written.
+//!
+//! The reading half of the tables; who stands where is `tables`. Called by the
+//! hub alone, whose methods of the same names say what each does.
+
+use smallvec::SmallVec;
+
+use std::sync::Arc;
+
+use crate::base::names::{Offset, Position};
+
+use super::pending::{Pending, Run};
+use super::session::SessionKey;
+use super::tables::Tables;
+use super::values::Gap;
+
+impl Tables {
+    /// What the session is owed, oldest first.
+    pub fn pending(&self, key: SessionKey) -> impl Iterator<Item = Run<'_>> {
+        self.sessions
+            .get(key)
+            .map(|session| Pending::of(&self.channels, session))
+            .into_iter()
+            .flatten()
+    }
+
+    /// Whether the session is owed anything.
+    pub fn is_behind(&self, key: SessionKey) -> bool {
+        self.sessions.get(key).is_some_and(|session| {
+            session.subscriptions.iter().any(|subscription| {
+                let channel = self.channels.at(subscription.channel);
+                channel.is_some_and(|(_, channel)| subscription.cursor < channel.log.next())
+            })
+        })
+    }
+
+    /// Takes note that the first `written` bytes of what was pending are
+    /// written, and returns how many publications that delivers. The rest of a
+    /// frame that was cut is appended to `rest`: it counts as delivered, and
+    /// the caller owes it.
+    pub fn advance(&mut self, key: SessionKey, mut written: usize, rest: &mut Vec<u8>) -> u64 {
+        let Some(session) = self.sessions.get(key) else {
+            return 0;
+        };
+        let mut cursors: SmallVec<[(usize, Offset); 4]> = SmallVec::new();
+        let mut delivered = 0;
+        for run in Pending::of(&self.channels, session) {
+            if written == 0 {
+                break;
+            }
+            let mut to = run.to;
+            if written < run.bytes.len() {
+                let slot = session.subscriptions[run.subscription].channel;
+                let Some((_, channel)) = self.channels.at(slot) else {
+                    break;
+                };
+                let (offset, tail) = channel.log.split(run.from, written);
+                let cut = tail.len() < channel.log.frames(offset, offset + 1).len();
+                if cut {
+                    rest.extend_from_slice(tail);
+                }
+                to = offset + u64::from(cut);
+            }
+            written -= written.min(run.bytes.len());
+            delivered += to - run.from;
+            cursors.push((run.subscription, to));
+        }
+        if let Some(session) = self.sessions.get_mut(key) {
+            for (number, cursor) in cursors {
+                session.subscriptions[number].cursor = cursor;
+            }
+        }
+        delivered
+    }
+
+    /// If publications the session had not read are gone, moves its cursor
+    /// behind them and says what is missing; call until there is none.
+    pub fn take_gap(&mut self, key: SessionKey) -> Option<Gap> {
+        let session = self.sessions.get_mut(key)?;
+        for subscription in &mut session.subscriptions {
+            let Some((_, channel)) = self.channels.at(subscription.channel) else {
+                continue;
+            };
+            let first = channel.log.first();
+            if subscription.cursor < first {
+                let missed = first - subscription.cursor;
+                subscription.cursor = first;
+                return Some(Gap {
+                    channel: Arc::clone(&channel.name),
+                    missed,
+                    position: Position {
+                        epoch: channel.epoch,
+                        offset: first - 1,
+                    },
+                });
+            }
+        }
+        None
+    }
+
+    /// Remembers where the session's cursors stand, before a batch is given to
+    /// a stream that may fail.
+    pub fn mark_unconfirmed(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            let cursors = session.subscriptions.iter();
+            session.unconfirmed = Some(Box::new(cursors.map(|s| (s.channel, s.cursor)).collect()));
+        }
+    }
+
+    /// The batch was written.
+    pub fn confirm(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.unconfirmed = None;
+        }
+    }
+
+    /// The batch was not written: the session gets it again.
+    pub fn rewind(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        for (channel, cursor) in *session.unconfirmed.take().unwrap_or_default() {
+            if let Some(number) = session.find(channel) {
+                let subscription = &mut session.subscriptions[number];
+                subscription.cursor = subscription.cursor.min(cursor);
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! A connection: what it is, what it is in the middle of, and what is late.
+//!
+//! State only: bytes are moved by `fanout`, requests are understood by `router`
+//! and frames by `stream`. Called by all of them.
+
+use std::net::SocketAddr;
+
+use crate::base::buffer::Buffer;
+use crate::base::outbox::Outbox;
+use crate::base::slots::Key;
+use crate::base::time::Time;
+use crate::config::Config;
+use crate::hub::SessionKey;
+use crate::transport::contract::{Poll, Polling};
+use crate::wire::http::{Framing, RequestDecoder, Waiting};
+use crate::wire::websocket::{MessageDecoder, Role as Side};
+
+use super::files::FileBody;
+
+/// Names a connection; stale once it is closed.
+pub type ConnKey = Key<Conn>;
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    Tcp(SocketAddr),
+    /// A process of this machine, through the Unix socket.
+    Unix,
+}
+
+impl Peer {
+    /// Whether the peer is a process of this machine.
+    pub fn is_local(self) -> bool {
+        match self {
+            Peer::Unix => true,
+            Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
+        }
+    }
+}
+
+/// A connection of any kind.
+pub struct Conn {
+    pub role: Role,
+    pub outbox: Outbox,
+    /// It stands in the queue of those to be flushed.
+    pub queued: bool,
+    /// The last write would have blocked: the socket says when it is writable.
+    pub blocked: bool,
+    /// It is closed when the outbox is empty.
+    pub closing: bool,
+    /// It was told not to be read, and is owed a word when it may be again.
+    pub paused: bool,
+    /// The earliest entry it has in the server's timers.
+    pub timer_ms: u64,
+    /// When bytes were last taken by the socket, or began to wait for it.
+    pub wrote_ms: u64,
+}
+
+/// What a connection is.
+pub enum Role {
+    Http(Box<HttpConn>),
+    WebSocket(Box<WebSocketConn>),
+    /// An outbound one: the relay's lane of this index.
+    Lane(usize),
+    /// Taken out while its bytes are being read.
+    Reading,
+}
+
+/// A browser's or an app's HTTP connection.
+pub struct HttpConn {
+    pub peer: Peer,
+    pub decoder: RequestDecoder,
+    pub input: Buffer,
+    pub phase: Phase,
+    /// When the phase, or the part of a request that is waited for, began.
+    pub since_ms: u64,
+    /// The peer sends no more.
+    pub finished: bool,
+}
+
+/// What an HTTP connection is in the middle of.
+pub enum Phase {
+    /// Between requests, or in one.
+    Reading(Waiting),
+    /// A poll is held.
+    Polling(Box<Held>),
+    /// The app is asked; its answer answers the request.
+    Asking,
+    /// An answer is being written that has to be out before the next request.
+    Sending(Sending),
+}
+
+/// An answer that is being written.
+pub enum Sending {
+    /// The rest of a file.
+    File(FileBody),
+    /// The deliveries of a poll: when they are out, the session is told so.
+    Deliveries(SessionKey),
+}
+
+/// What is needed to answer a request of a polling transport, now or later.
+#[derive(Clone)]
+pub struct RequestContext {
+    pub polling: &'static Polling,
+    pub framing: Framing,
+    /// The page's origin, for the answer's CORS field.
+    pub origin: Option<Box<str>>,
+}
+
+/// A held poll.
+pub struct Held {
+    pub session: SessionKey,
+    pub poll: Poll,
+    pub context: RequestContext,
+    /// When it is answered though there is nothing; or, for one that is held
+    /// without limit, when the next blank is due.
+    pub due_ms: u64,
+    /// Blanks keep it open; there is no end.
+    pub endless: bool,
+    /// The head of the answer and a first blank are out.
+    pub begun: bool,
+}
+
+/// A browser's WebSocket.
+pub struct WebSocketConn {
+    pub session: SessionKey,
+    pub decoder: MessageDecoder,
+    pub input: Buffer,
+    /// When the peer was last heard.
+    pub heard_ms: u64,
+    /// When the next ping is due, or, after a ping, its answer.
+    pub due_ms: u64,
+    /// When a ping was sent that nothing has answered yet.
+    pub pinged_ms: Option<u64>,
+    pub ending: Ending,
+    /// It connected the new way: it gets heartbeats.
+    pub modern: bool,
+}
+
+/// How far a WebSocket is from its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Not near.
+    No,
+    /// When everything pending is written, it is closed with this code.
+    AfterPending(u16),
+    /// Our Close is out or on its way; the peer's is waited for until then.
+    Until(u64),
+    /// Both are out, or none is waited for: nothing is read any more, and the
+    /// rest is to be written until then.
+    Over(u64),
+}
+
+impl Conn {
+    /// A connection that has just come in.
+    pub fn inbound(now: Time, peer: Peer) -> Conn {
+        Conn::new(
+            now,
+            Role::Http(Box::new(HttpConn {
+                peer,
+                decoder: RequestDecoder::default(),
+                input: Buffer::default(),
+                phase: Phase::Reading(Waiting::NothingYet),
+                since_ms: now.ms,
+                finished: false,
+            })),
+        )
+    }
+
+    /// The relay's lane `index`.
+    pub fn lane(now: Time, index: usize) -> Conn {
+        Conn {
+            // Until it is connected there is nothing to write to.
+            blocked: true,
+            ..Conn::new(now, Role::Lane(index))
+        }
+    }
+
+    fn new(now: Time, role: Role) -> Conn {
+        Conn {
+            role,
+            outbox: Outbox::default(),
+            queued: false,
+            blocked: false,
+            closing: false,
+            paused: false,
+            timer_ms: u64::MAX,
+            wrote_ms: now.ms,
+        }
+    }
+
+    /// When something about this connection is late, on the monotonic clock.
+    pub fn deadline_ms(&self, config: &Config) -> Option<u64> {
+        let stuck = (self.blocked && !self.outbox.is_empty())
+            .then(|| self.wrote_ms.saturating_add(config.write_timeout_ms));
+        let own = match &self.role {
+            Role::Http(http) => http.deadline_ms(config),
+            Role::WebSocket(websocket) => Some(websocket.deadline_ms()),
+            Role::Lane(_) | Role::Reading => None,
+        };
+        [stuck, own].into_iter().flatten().min()
+    }
+}
+
+impl HttpConn {
+    /// Whether another request may be looked at now.
+    pub fn takes_requests(&self) -> bool {
+        matches!(self.phase, Phase::Reading(_))
+    }
+
+    fn deadline_ms(&self, config: &Config) -> Option<u64> {
+        let limit_ms = match &self.phase {
+            Phase::Reading(Waiting::NothingYet) => config.idle_timeout_ms,
+            Phase::Reading(Waiting::Head) => config.head_timeout_ms,
+            Phase::Reading(Waiting::Body) => config.body_timeout_ms,
+            Phase::Polling(held) => return Some(held.due_ms),
+            // The relay gives up by itself; the writing has its own limit.
+            Phase::Asking | Phase::Sending(_) => return None,
+        };
+        Some(self.since_ms.saturating_add(limit_ms))
+    }
+}
+
+impl Ending {
+    /// Whether our Close is out: no data frame may follow it (RFC 6455, 5.5.1).
+    pub fn has_begun(self) -> bool {
+        matches!(self, Ending::Until(_) | Ending::Over(_))
+    }
+}
+
+impl WebSocketConn {
+    /// The stream that a handshake made.
+    pub fn new(now: Time, session: SessionKey, config: &Config) -> WebSocketConn {
+        WebSocketConn {
+            session,
+            decoder: MessageDecoder::new(Side::Server),
+            input: Buffer::default(),
+            heard_ms: now.ms,
+            due_ms: next_ping_ms(now, config),
+            pinged_ms: None,
+            ending: Ending::No,
+            modern: false,
+        }
+    }
+
+    fn deadline_ms(&self) -> u64 {
+        match self.ending {
+            Ending::Until(at_ms) | Ending::Over(at_ms) => at_ms,
+            _ => self.due_ms,
+        }
+    }
+}
+
+/// When the next ping is due. Whole seconds: what falls in one is done in one turn.
+pub fn next_ping_ms(now: Time, config: &Config) -> u64 {
+    now.after(config.ping_interval_ms).next_multiple_of(1_000)
+}

@@ -1,0 +1,288 @@
+//! What all of the server works on: the parts, and the few things done everywhere.
+//!
+//! It owns connections, hub, relay and timers, queues answers and closes
+//! connections. It understands neither requests nor frames. Called by every
+//! file below it in this folder.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::base::random::Random;
+use crate::base::slots::{Key, Slots};
+use crate::base::time::Time;
+use crate::base::timers::Timers;
+use crate::config::Config;
+use crate::hub::{Hub, HubLimits, Retention, SessionKey, Stream};
+use crate::transport::contract::{Answer, Polling};
+use crate::wire::http::{Framing, HttpLimits, Response};
+use crate::wire::signature::Secret;
+use crate::wire::url::HttpUrl;
+use crate::wire::websocket::WebSocketLimits;
+
+use super::callback::{CallbackLimits, Callbacks};
+use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
+use super::files::Files;
+use super::origins::Origins;
+use super::stats::Stats;
+
+/// What the event loop is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Connect `key` to `address`; tell `handle_connected`.
+    Connect { key: ConnKey, address: SocketAddr },
+    /// Find the addresses of `host`; tell `handle_resolved`.
+    Resolve { host: String, port: u16 },
+    /// Close the socket. The server has forgotten the key already.
+    Close { key: ConnKey },
+    /// Send a FIN after what was written.
+    ShutdownWrite { key: ConnKey },
+    /// Read the socket again, also if no new event comes for it.
+    ResumeRead { key: ConnKey },
+}
+
+/// Who waits for the app's answer to a message.
+pub struct Waiter {
+    pub conn: ConnKey,
+    /// The message's id, raw JSON.
+    pub id: Box<str>,
+    pub from: From,
+}
+
+/// How a waiter is answered.
+pub enum From {
+    Stream,
+    Request(RequestContext),
+}
+
+/// The parts of the server.
+pub struct Core {
+    pub config: Config,
+    pub http_limits: HttpLimits,
+    pub websocket_limits: WebSocketLimits,
+    pub secret: Option<Secret>,
+    pub origins: Origins,
+    pub files: Files,
+    pub hub: Hub,
+    pub callbacks: Callbacks,
+    pub conns: Slots<Conn>,
+    pub waiters: Slots<Waiter>,
+    pub timers: Timers<ConnKey>,
+    pub actions: VecDeque<Action>,
+    /// Connections with something in their outbox, or newly writable.
+    pub flush: VecDeque<ConnKey>,
+    /// Streams that are not read while the relay is full.
+    pub paused: Vec<ConnKey>,
+    /// Connections whose session goes on elsewhere, to be told so.
+    pub superseded: Vec<ConnKey>,
+    /// Where a publication is put together before its length is known.
+    pub scratch: Vec<u8>,
+    pub stats: Stats,
+    pub started_ms: u64,
+    /// When the draining ends, once it has begun.
+    pub drained_by_ms: Option<u64>,
+}
+
+impl Core {
+    /// The parts as `config` wants them. `seed` is the root of all random choices.
+    pub fn new(config: Config, seed: [u8; 32], now: Time) -> Core {
+        let mut random = Random::new(seed);
+        let secret = Secret::new(&config.secret);
+        let url = HttpUrl::parse(&config.application_server_url).unwrap_or_else(|error| {
+            // `Config::validate` has refused it already.
+            panic!("application_server_url: {error}")
+        });
+        let doc_root = Some(config.doc_root.clone()).filter(|root| !root.as_os_str().is_empty());
+        Core {
+            http_limits: HttpLimits {
+                head_bytes: config.head_bytes_max,
+                headers: config.headers_max,
+                body_bytes: config.body_bytes_max,
+            },
+            websocket_limits: WebSocketLimits {
+                message_bytes: config.message_bytes_max,
+                fragments: u32::try_from(config.fragments_max).unwrap_or(u32::MAX),
+            },
+            origins: Origins::new(&config),
+            files: Files::new(doc_root),
+            hub: Hub::new(hub_limits(&config), random.fork()),
+            callbacks: Callbacks::new(url, secret.clone(), callback_limits(&config), random.fork()),
+            secret,
+            conns: Slots::default(),
+            waiters: Slots::default(),
+            timers: Timers::default(),
+            actions: VecDeque::new(),
+            flush: VecDeque::new(),
+            paused: Vec::new(),
+            superseded: Vec::new(),
+            scratch: Vec::new(),
+            stats: Stats::default(),
+            started_ms: now.ms,
+            drained_by_ms: None,
+            config,
+        }
+    }
+
+    /// Puts `key` in the queue of those to be flushed, unless its socket is full.
+    pub fn queue_flush(&mut self, key: ConnKey) {
+        if let Some(conn) = self.conns.get_mut(key)
+            && !conn.queued
+            && !conn.blocked
+        {
+            conn.queued = true;
+            self.flush.push_back(key);
+        }
+    }
+
+    /// Queues a response. If the connection does not stay open, it is closed behind it.
+    pub fn respond(&mut self, now: Time, key: ConnKey, response: &Response<'_>, framing: &Framing) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            if conn.outbox.is_empty() {
+                conn.wrote_ms = now.ms;
+            }
+            response.encode(conn.outbox.tail(), framing);
+            conn.closing |= !framing.keep_alive;
+        }
+        self.queue_flush(key);
+    }
+
+    /// Says `said` to the request that `context` is of.
+    pub fn answer(&mut self, now: Time, key: ConnKey, context: &RequestContext, said: &Answer) {
+        let response = Response::new(said.status).body(&said.body[..]);
+        let response = self.polling_fields(response, context.polling, context.origin.as_deref());
+        let response = match said.status {
+            503 => response.header("Retry-After", "1"),
+            _ => response,
+        };
+        self.respond(now, key, &response, &context.framing);
+    }
+
+    /// Adds the fields of every answer of a polling transport.
+    pub fn polling_fields<'a>(
+        &self,
+        response: Response<'a>,
+        polling: &'static Polling,
+        origin: Option<&str>,
+    ) -> Response<'a> {
+        let response = response
+            .content_type(polling.content_type)
+            .header("Cache-Control", "no-store")
+            .header("X-Content-Type-Options", "nosniff");
+        if polling.cors {
+            // Protocol A.22: on every answer, errors too.
+            let allowed = self.origins.cors(origin).to_owned();
+            response
+                .header("Access-Control-Allow-Origin", allowed)
+                .header("Vary", "Origin")
+        } else {
+            response
+        }
+    }
+
+    /// Sets what an HTTP connection is in the middle of.
+    pub fn set_phase(&mut self, now: Time, key: ConnKey, phase: Phase) {
+        if let Some(conn) = self.conns.get_mut(key)
+            && let Role::Http(http) = &mut conn.role
+        {
+            http.phase = phase;
+            http.since_ms = now.ms;
+        }
+    }
+
+    /// Sees to it that the connection's deadline is kept.
+    pub fn arm(&mut self, key: ConnKey) {
+        if let Some(conn) = self.conns.get_mut(key)
+            && let Some(at_ms) = conn.deadline_ms(&self.config)
+            && at_ms < conn.timer_ms
+        {
+            conn.timer_ms = at_ms;
+            self.timers.set(at_ms, key);
+        }
+    }
+
+    /// Closes a connection from our side.
+    pub fn close(&mut self, now: Time, key: ConnKey) {
+        if self.forget(now, key) {
+            self.actions.push_back(Action::Close { key });
+        }
+    }
+
+    /// Forgets a connection that is gone; false if it was not known.
+    pub fn forget(&mut self, now: Time, key: ConnKey) -> bool {
+        let Some(conn) = self.conns.remove(key) else {
+            return false;
+        };
+        match conn.role {
+            Role::Http(http) => match http.phase {
+                Phase::Polling(held) => {
+                    self.stats.polls -= 1;
+                    self.hub.detach(now, held.session, key.to_u64());
+                }
+                Phase::Sending(Sending::Deliveries(session)) => self.hub.rewind(session),
+                _ => {}
+            },
+            Role::WebSocket(websocket) => {
+                self.stats.websockets -= 1;
+                self.leave_stream(now, key, websocket.session, websocket.modern);
+            }
+            Role::Lane(_) | Role::Reading => {}
+        }
+        true
+    }
+
+    /// A WebSocket is gone. The session of a new client waits for its return;
+    /// nobody else could come back to it, so another ends.
+    pub fn leave_stream(&mut self, now: Time, key: ConnKey, session: SessionKey, modern: bool) {
+        let attached = self
+            .hub
+            .session(session)
+            .is_some_and(|session| session.stream == Some(key.to_u64()));
+        if !attached {
+            return;
+        }
+        if modern {
+            self.hub.detach(now, session, key.to_u64());
+        } else {
+            self.hub.close(session);
+        }
+    }
+
+    /// The connection that a session's publications go to.
+    pub fn conn_of(stream: Stream) -> ConnKey {
+        Key::from_u64(stream)
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.drained_by_ms.is_some()
+    }
+}
+
+fn hub_limits(config: &Config) -> HubLimits {
+    HubLimits {
+        sessions: config.sessions_max,
+        session_ttl_ms: config.session_ttl_ms,
+        channels: config.channels_max,
+        channels_per_session: config.channels_per_session_max,
+        channel_name_bytes: config.channel_name_bytes_max,
+        retention: Retention {
+            size: config.history_size,
+            ttl_ms: config.history_ttl_ms,
+            bytes: config.history_bytes,
+            total_bytes: config.history_total_bytes,
+        },
+    }
+}
+
+fn callback_limits(config: &Config) -> CallbackLimits {
+    CallbackLimits {
+        lanes: config.relay_lanes,
+        queue_messages: config.relay_queue_messages,
+        queue_bytes: config.relay_queue_bytes,
+        connect_timeout_ms: config.relay_connect_timeout_ms,
+        timeout_ms: config.relay_timeout_ms,
+        retry_min_ms: config.relay_retry_min_ms,
+        retry_max_ms: config.relay_retry_max_ms,
+        give_up_ms: config.relay_give_up_ms,
+        answer_bytes_max: config.relay_answer_bytes_max,
+    }
+}

@@ -1,0 +1,169 @@
+//! From what a browser wants to what is done: hub, relay, reply.
+//!
+//! It knows commands and replies, not how they were spelled or carried; holding
+//! and answering requests is `polls`, frames are `stream`. Called by both.
+
+use std::borrow::Cow;
+
+use crate::base::names::Position;
+use crate::base::time::Time;
+use crate::hub::{HubError, SessionKey};
+use crate::transport::contract::{Problem, Reply};
+
+use super::callback::{Answer, GivenUp, Message, Refused};
+use super::core::{Core, Waiter};
+
+impl std::convert::From<HubError> for Problem {
+    fn from(error: HubError) -> Problem {
+        let status = if error.temporary() { 503 } else { 400 };
+        let problem = Problem::new(status, error.code(), error.to_string());
+        Problem {
+            temporary: error.temporary(),
+            ..problem
+        }
+    }
+}
+
+impl std::convert::From<Refused> for Problem {
+    fn from(refused: Refused) -> Problem {
+        Problem::temporary(503, refused.code(), refused.to_string())
+    }
+}
+
+/// Where each channel was seen last.
+pub type Positions<'a> = Vec<(Cow<'a, str>, Position)>;
+
+/// Answers a `connect` of the new kind: `found` is the session of before, if
+/// it still lives, else a fresh one.
+pub fn connect(
+    core: &mut Core,
+    session: SessionKey,
+    resumed: bool,
+    positions: &Positions<'_>,
+) -> Reply {
+    core.hub.set_modern(session);
+    let channels = resume(core, session, positions, !resumed);
+    match core.hub.session(session) {
+        Some(known) => Reply::Connected {
+            session: known.id,
+            resumed,
+            channels,
+            heartbeat_ms: core.config.ping_interval_ms,
+        },
+        None => Reply::Refused(Problem::unknown_session()),
+    }
+}
+
+/// Sets a session's cursors to what its client has seen.
+pub fn resume(
+    core: &mut Core,
+    session: SessionKey,
+    positions: &Positions<'_>,
+    fresh: bool,
+) -> Vec<(std::sync::Arc<str>, crate::hub::Standing)> {
+    let seen: Vec<(&str, Position)> = positions
+        .iter()
+        .map(|(channel, position)| (&**channel, *position))
+        .collect();
+    core.hub.resume(session, &seen, fresh)
+}
+
+/// Subscribes a session to a channel.
+pub fn subscribe(
+    core: &mut Core,
+    session: SessionKey,
+    channel: &str,
+    since: Option<Position>,
+) -> Reply {
+    match core.hub.subscribe(session, channel, since) {
+        Ok(standing) => Reply::Subscribed {
+            channel: channel.into(),
+            standing,
+        },
+        Err(error) => Reply::Refused(error.into()),
+    }
+}
+
+/// Ends a subscription; one that is not there is ended already.
+pub fn unsubscribe(core: &mut Core, session: SessionKey, channel: &str) -> Reply {
+    core.hub.unsubscribe(session, channel);
+    Reply::Unsubscribed {
+        channel: channel.into(),
+    }
+}
+
+/// Passes a message on to the app. With a `waiter` the app's answer is waited
+/// for and `None` is returned; without, it is enough that the message is queued.
+pub fn message(
+    core: &mut Core,
+    now: Time,
+    session: SessionKey,
+    data: &str,
+    waiter: Option<Waiter>,
+) -> Option<Reply> {
+    let Some(known) = core.hub.session(session) else {
+        return Some(Reply::Refused(Problem::unknown_session()));
+    };
+    if data.len() > core.config.message_bytes_max {
+        return Some(Reply::Refused(too_long(core.config.message_bytes_max)));
+    }
+    let id = known.id;
+    let waits = waiter.is_some();
+    // Tag 0 is nobody: a slot's key is told from it by one bit.
+    let key = waiter.map(|waiter| core.waiters.insert(waiter));
+    let tag = key.map_or(0, |key| key.to_u64() | TAG);
+    core.stats.messages += 1;
+    let queued = core.callbacks.enqueue(
+        now,
+        Message {
+            session: id,
+            body: data.into(),
+            tag,
+        },
+    );
+    match queued {
+        Ok(()) if waits => None,
+        Ok(()) => Some(Reply::Accepted { answer: None }),
+        Err(refused) => {
+            if let Some(key) = key {
+                core.waiters.remove(key);
+            }
+            Some(Reply::Refused(refused.into()))
+        }
+    }
+}
+
+/// The bit that tells a waiter's tag from 0. Generations do not reach it in a server's life.
+const TAG: u64 = 1 << 63;
+
+/// Who waited for the outcome with this tag, and what is said to them.
+pub fn outcome(
+    core: &mut Core,
+    tag: u64,
+    result: Result<Answer, GivenUp>,
+) -> Option<(Waiter, Reply)> {
+    if tag == 0 {
+        return None;
+    }
+    let waiter = core
+        .waiters
+        .remove(crate::base::slots::Key::from_u64(tag & !TAG))?;
+    let reply = match result {
+        Ok(answer) => Reply::Accepted {
+            answer: answer.json,
+        },
+        Err(given_up) => Reply::Refused(Problem {
+            temporary: given_up.temporary(),
+            ..Problem::new(502, given_up.code(), given_up.to_string())
+        }),
+    };
+    Some((waiter, reply))
+}
+
+fn too_long(most: usize) -> Problem {
+    Problem::new(
+        413,
+        "message_too_large",
+        format!("The message is longer than {most} bytes: send less, or raise message_bytes_max."),
+    )
+}

@@ -1,0 +1,341 @@
+//! What each connection writes next.
+//!
+//! First its outbox, then, for a stream, what its session is owed, straight
+//! from the channels' logs in vectored writes; a held poll is sealed into one
+//! response. Nothing is decided here about who hears what. Called by the
+//! server's `poll_transmit` and `transmit`.
+
+use std::io::{self, IoSlice, Write};
+
+use crate::base::outbox::Written;
+use crate::base::time::Time;
+use crate::hub::SessionKey;
+use crate::transport::contract::{Answer, Batch};
+use crate::transport::websocket;
+use crate::wire::http::{encode_chunk, encode_last_chunk};
+use crate::wire::websocket::encode_close_frame;
+
+use super::conn::{Conn, ConnKey, Ending, Held, Phase, Role, Sending};
+use super::core::Core;
+
+/// What a transmit came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transmit {
+    /// Everything is written.
+    Idle,
+    /// The socket takes no more; it will say when it does.
+    Blocked,
+    /// The socket is broken: the event loop tells `handle_closed` and drops it.
+    Failed,
+}
+
+/// Slices a vectored write may have. Runs of several channels are rarely more.
+const SLICES: usize = 16;
+
+/// How much of a file is read ahead of the socket, in bytes.
+const FILE_PIECE_BYTES: usize = 64 * 1024;
+
+/// Writes what the connection has to write.
+pub fn transmit(core: &mut Core, now: Time, key: ConnKey, writer: &mut impl Write) -> Transmit {
+    match write_all(core, now, key, writer) {
+        Ok(Written::All) => Transmit::Idle,
+        Ok(Written::Blocked) => {
+            if let Some(conn) = core.conns.get_mut(key) {
+                conn.blocked = true;
+            }
+            core.arm(key);
+            Transmit::Blocked
+        }
+        Err(_) => Transmit::Failed,
+    }
+}
+
+/// How a piece of writing ended.
+#[derive(PartialEq, Eq)]
+enum Step {
+    /// There may be more to write.
+    More,
+    Done,
+    Blocked,
+}
+
+fn write_all(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    writer: &mut impl Write,
+) -> io::Result<Written> {
+    loop {
+        let Some(conn) = core.conns.get_mut(key) else {
+            return Ok(Written::All);
+        };
+        conn.queued = false;
+        if let Role::Lane(lane) = conn.role {
+            return core.callbacks.transmit(lane, writer);
+        }
+        if write_outbox(conn, now, writer)? == Written::Blocked {
+            return Ok(Written::Blocked);
+        }
+        let step = match &conn.role {
+            Role::WebSocket(_) => write_stream(core, now, key, writer)?,
+            Role::Http(_) => refill(core, now, key)?,
+            Role::Lane(_) | Role::Reading => Step::Done,
+        };
+        match step {
+            Step::More => {}
+            Step::Done => return Ok(Written::All),
+            Step::Blocked => return Ok(Written::Blocked),
+        }
+    }
+}
+
+fn write_outbox(conn: &mut Conn, now: Time, writer: &mut impl Write) -> io::Result<Written> {
+    let before = conn.outbox.len();
+    if before == 0 {
+        return Ok(Written::All);
+    }
+    let written = conn.outbox.write_to(writer);
+    if conn.outbox.len() < before {
+        conn.wrote_ms = now.ms;
+    }
+    written
+}
+
+/// Writes what the session of a stream is owed.
+fn write_stream(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    writer: &mut impl Write,
+) -> io::Result<Step> {
+    let Some(Conn {
+        role: Role::WebSocket(stream),
+        ..
+    }) = core.conns.get(key)
+    else {
+        return Ok(Step::Done);
+    };
+    let (session, ending, modern) = (stream.session, stream.ending, stream.modern);
+    // After a Close no data frame is sent (RFC 6455, 5.5.1), and a session that
+    // went on by another stream is written there.
+    if ending.has_begun() || !is_attached(core, session, key) {
+        return Ok(Step::Done);
+    }
+    if tell_gaps(core, key, session, modern) {
+        return Ok(Step::More);
+    }
+    let written = {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut used = 0;
+        for run in core.hub.pending(session).take(SLICES) {
+            slices[used] = IoSlice::new(run.bytes);
+            used += 1;
+        }
+        if used == 0 {
+            return Ok(end_stream(core, now, key, ending));
+        }
+        write_vectored(writer, &slices[..used])?
+    };
+    let Some(conn) = core.conns.get_mut(key) else {
+        return Ok(Step::Done);
+    };
+    if written == 0 {
+        return Ok(Step::Blocked);
+    }
+    conn.wrote_ms = now.ms;
+    core.stats.deliveries += core.hub.advance(session, written, conn.outbox.tail());
+    Ok(Step::More)
+}
+
+fn is_attached(core: &Core, session: SessionKey, key: ConnKey) -> bool {
+    let session = core.hub.session(session);
+    session.is_some_and(|session| session.stream == Some(key.to_u64()))
+}
+
+/// Writes the slices; 0 when the writer would block.
+fn write_vectored(writer: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        let written = match slices {
+            [one] => writer.write(one),
+            several => writer.write_vectored(several),
+        };
+        match written {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => return Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Says what the session will never get; true if something was said.
+fn tell_gaps(core: &mut Core, key: ConnKey, session: SessionKey, modern: bool) -> bool {
+    let mut told = false;
+    while let Some(gap) = core.hub.take_gap(session) {
+        core.stats.missed += gap.missed;
+        log::warn!(
+            "event=gap transport=websocket channel={:?} missed={}",
+            gap.channel,
+            gap.missed
+        );
+        // An old client would take it for a message (protocol A.5).
+        if modern && let Some(conn) = core.conns.get_mut(key) {
+            websocket::gap(conn.outbox.tail(), &gap);
+            told = true;
+        }
+    }
+    told
+}
+
+/// Nothing is pending: a stream that was to be closed then, is.
+fn end_stream(core: &mut Core, now: Time, key: ConnKey, ending: Ending) -> Step {
+    let Ending::AfterPending(code) = ending else {
+        return Step::Done;
+    };
+    let until_ms = now.after(core.config.close_timeout_ms);
+    if let Some(conn) = core.conns.get_mut(key)
+        && let Role::WebSocket(stream) = &mut conn.role
+    {
+        stream.ending = Ending::Until(until_ms);
+        encode_close_frame(conn.outbox.tail(), code, "");
+    }
+    core.arm(key);
+    Step::More
+}
+
+/// The outbox of an HTTP connection is empty: reads on in a file, or ends the answer.
+fn refill(core: &mut Core, now: Time, key: ConnKey) -> io::Result<Step> {
+    let Some(conn) = core.conns.get_mut(key) else {
+        return Ok(Step::Done);
+    };
+    let Role::Http(http) = &mut conn.role else {
+        return Ok(Step::Done);
+    };
+    match &mut http.phase {
+        Phase::Sending(Sending::File(body)) => {
+            let done = body.read_into(conn.outbox.tail(), FILE_PIECE_BYTES)?;
+            if done {
+                core.set_phase(now, key, reading());
+            }
+            Ok(Step::More)
+        }
+        Phase::Sending(Sending::Deliveries(session)) => {
+            let session = *session;
+            core.hub.confirm(session);
+            core.set_phase(now, key, reading());
+            Ok(Step::Done)
+        }
+        _ => Ok(Step::Done),
+    }
+}
+
+fn reading() -> Phase {
+    Phase::Reading(crate::wire::http::Waiting::NothingYet)
+}
+
+/// Answers the held poll of `key` with what its session is owed.
+pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
+    let Some(held) = take_held(core, now, key) else {
+        return;
+    };
+    let session = held.session;
+    core.hub.mark_unconfirmed(session);
+    let mut batch = Batch::default();
+    while let Some(gap) = core.hub.take_gap(session) {
+        core.stats.missed += gap.missed;
+        log::warn!(
+            "event=gap transport={} channel={:?} missed={}",
+            held.context.polling.name,
+            gap.channel,
+            gap.missed
+        );
+        if held.poll.modern {
+            (held.context.polling.add_gap)(&mut batch, &gap);
+        }
+    }
+    let taken = fill(core, &held, &mut batch);
+    let mut rest = Vec::new();
+    core.hub.advance(session, taken, &mut rest);
+    debug_assert!(rest.is_empty(), "a batch ends between two frames");
+    core.hub.detach(now, session, key.to_u64());
+    let body = (held.context.polling.seal)(batch, &held.poll);
+    core.set_phase(now, key, Phase::Sending(Sending::Deliveries(session)));
+    answer_held(core, now, key, &held, &Answer::ok(body));
+}
+
+/// Sees to it that a session gets what it is owed, if anything is attached to it.
+pub fn deliver(core: &mut Core, now: Time, session: SessionKey) {
+    let stream = core.hub.session(session).and_then(|session| session.stream);
+    let Some(stream) = stream.filter(|_| core.hub.is_behind(session)) else {
+        return;
+    };
+    let key = Core::conn_of(stream);
+    match core.conns.get(key).map(|conn| &conn.role) {
+        Some(Role::Http(_)) => seal(core, now, key),
+        _ => core.queue_flush(key),
+    }
+}
+
+/// Adds what is pending to a batch, as much as it may hold; the number of bytes taken from the logs.
+fn fill(core: &mut Core, held: &Held, batch: &mut Batch) -> usize {
+    let (most, most_bytes) = if (held.context.polling.several)(&held.poll) {
+        (
+            core.config.poll_batch_messages,
+            core.config.poll_batch_bytes,
+        )
+    } else {
+        (1, usize::MAX)
+    };
+    let mut taken = 0;
+    let mut frames = core
+        .hub
+        .pending(held.session)
+        .flat_map(|run| websocket::frames(run.bytes))
+        .peekable();
+    let mut count = 0;
+    while let Some(frame) = frames.next() {
+        taken += frame.len();
+        count += 1;
+        let next = frames.peek().map_or(usize::MAX, |next| next.len());
+        let last = count >= most || taken.saturating_add(next) > most_bytes;
+        (held.context.polling.add)(batch, &held.poll, websocket::suffix(frame), last);
+        if last {
+            break;
+        }
+    }
+    core.stats.deliveries += count as u64;
+    taken
+}
+
+/// Takes the held poll out of its connection, which is left between phases.
+pub fn take_held(core: &mut Core, now: Time, key: ConnKey) -> Option<Held> {
+    let conn = core.conns.get_mut(key)?;
+    let Role::Http(http) = &mut conn.role else {
+        return None;
+    };
+    match std::mem::replace(&mut http.phase, reading()) {
+        Phase::Polling(held) => {
+            http.since_ms = now.ms;
+            core.stats.polls -= 1;
+            Some(*held)
+        }
+        other => {
+            http.phase = other;
+            None
+        }
+    }
+}
+
+/// Writes the answer of a poll that was held, whose head may be out already.
+pub fn answer_held(core: &mut Core, now: Time, key: ConnKey, held: &Held, answer: &Answer) {
+    if !held.begun {
+        return core.answer(now, key, &held.context, answer);
+    }
+    if let Some(conn) = core.conns.get_mut(key) {
+        encode_chunk(conn.outbox.tail(), &answer.body);
+        encode_last_chunk(conn.outbox.tail());
+        conn.closing |= !held.context.framing.keep_alive;
+    }
+    core.queue_flush(key);
+}

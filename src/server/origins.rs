@@ -1,0 +1,167 @@
+//! Which pages may connect.
+//!
+//! A browser tells the origin of the page that asks; anything else tells none
+//! and is let in. By default a page of the app and one of Chloe's own may
+//! connect; `allowed_origins` adds others. Called by the router.
+
+use crate::config::Config;
+use crate::wire::http::Request;
+use crate::wire::url::parse_origin;
+
+/// The origins that may connect.
+pub struct Origins {
+    /// The app's, as browsers spell it; what CORS answers name when nobody asked.
+    app: String,
+    allowed: Vec<Pattern>,
+}
+
+enum Pattern {
+    Any,
+    Exact(String),
+    /// `https://*.example.com`: scheme with `://`, and the rest from the dot on.
+    Below(String, String),
+}
+
+impl Origins {
+    /// The origins that `config` allows.
+    pub fn new(config: &Config) -> Origins {
+        let app = parse_origin(&config.application_server)
+            .unwrap_or_else(|_| config.application_server.trim_end_matches('/').to_owned());
+        let allowed = config.allowed_origins.iter().map(|text| pattern(text));
+        Origins {
+            allowed: allowed.collect(),
+            app,
+        }
+    }
+
+    /// The origin that the request names, unless it is one that may not connect.
+    ///
+    /// # Errors
+    /// The origin that is not allowed.
+    pub fn check<'a>(&self, request: &Request<'a>) -> Result<Option<&'a str>, &'a str> {
+        match request.headers.get("Origin") {
+            None => Ok(None),
+            Some(origin) if self.allows(origin, request.headers.get("Host")) => Ok(Some(origin)),
+            Some(origin) => Err(origin),
+        }
+    }
+
+    /// What `Access-Control-Allow-Origin` says to a request from `origin`.
+    pub fn cors<'a>(&'a self, origin: Option<&'a str>) -> &'a str {
+        origin.unwrap_or(&self.app)
+    }
+
+    fn allows(&self, origin: &str, host: Option<&str>) -> bool {
+        let own = origin.split_once("://").map(|(_, authority)| authority);
+        if own.is_some() && own == host {
+            return true;
+        }
+        let plain = loopback_name(origin);
+        plain == loopback_name(&self.app)
+            || self.allowed.iter().any(|pattern| match pattern {
+                Pattern::Any => true,
+                Pattern::Exact(exact) => *exact == origin,
+                Pattern::Below(scheme, rest) => origin
+                    .strip_prefix(scheme.as_str())
+                    .and_then(|host| host.strip_suffix(rest.as_str()))
+                    .is_some_and(|name| !name.is_empty() && !name.contains('/')),
+            })
+    }
+}
+
+fn pattern(text: &str) -> Pattern {
+    if text == "*" {
+        return Pattern::Any;
+    }
+    match text.split_once("://*.") {
+        Some((scheme, rest)) => Pattern::Below(format!("{scheme}://"), format!(".{rest}")),
+        None => Pattern::Exact(parse_origin(text).unwrap_or_else(|_| text.to_owned())),
+    }
+}
+
+/// A page of this machine is one page, whichever way the machine is called.
+fn loopback_name(origin: &str) -> String {
+    let Some((scheme, authority)) = origin.split_once("://") else {
+        return origin.to_owned();
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
+        _ => (authority, ""),
+    };
+    match host {
+        "localhost" | "127.0.0.1" | "[::1]" => format!("{scheme}://localhost:{port}"),
+        _ => origin.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origins(app: &str, allowed: &[&str]) -> Origins {
+        Origins::new(&Config {
+            application_server: app.to_owned(),
+            allowed_origins: allowed.iter().map(|text| (*text).to_owned()).collect(),
+            ..Config::default()
+        })
+    }
+
+    #[test]
+    fn the_app_and_chloes_own_pages_may_connect_and_no_other() {
+        let origins = origins("http://localhost:4567", &[]);
+        let host = Some("chloe.example:8901");
+        for origin in [
+            "http://localhost:4567",
+            "http://127.0.0.1:4567",
+            "http://chloe.example:8901",
+            "https://chloe.example:8901",
+        ] {
+            assert!(origins.allows(origin, host), "{origin}");
+        }
+        for origin in [
+            "null",
+            "",
+            "http://localhost:4568",
+            "https://localhost:4567",
+            "http://localhost",
+            "http://chloe.example",
+            "http://chloe.example:8901.evil.example",
+            "http://evil.example",
+        ] {
+            assert!(!origins.allows(origin, host), "{origin}");
+        }
+    }
+
+    #[test]
+    fn more_can_be_allowed() {
+        let some = origins(
+            "http://a.example",
+            &["https://b.example", "https://*.c.example"],
+        );
+        for origin in [
+            "http://a.example",
+            "https://b.example",
+            "https://x.c.example",
+            "https://y.x.c.example",
+        ] {
+            assert!(some.allows(origin, None), "{origin}");
+        }
+        for origin in [
+            "https://c.example",
+            "http://x.c.example",
+            "https://.c.example",
+            "https://evil/x.c.example",
+            "http://b.example",
+        ] {
+            assert!(!some.allows(origin, None), "{origin}");
+        }
+        assert!(origins("http://a.example", &["*"]).allows("https://any.example", None));
+    }
+
+    #[test]
+    fn cors_names_the_asking_origin_or_the_app() {
+        let origins = origins("http://a.example/", &[]);
+        assert_eq!(origins.cors(None), "http://a.example");
+        assert_eq!(origins.cors(Some("http://b.example")), "http://b.example");
+    }
+}

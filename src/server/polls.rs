@@ -1,0 +1,273 @@
+//! The transports whose clients ask with requests: XHR and JSONP.
+//!
+//! Reads a call, answers it, or holds it: a poll until there is something to
+//! deliver, a message with an id until the app has answered. What the bytes
+//! look like is the transport's business, what is done is `dispatch`'s. Called
+//! by the router, and by the server when a held poll is due.
+
+use crate::base::time::Time;
+use crate::hub::SessionKey;
+use crate::transport::contract::{Answer, Call, Command, Ending, Poll, Polling, Problem, Reply};
+use crate::wire::http::{Framing, Method, Request, Response, encode_chunk};
+
+use super::conn::{ConnKey, Held, Phase, RequestContext};
+use super::core::{Core, From, Waiter};
+use super::dispatch::{self, Positions};
+use super::fanout;
+
+/// Answers or holds a request of `polling`.
+pub fn handle(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    polling: &'static Polling,
+    request: &Request<'_>,
+    framing: Framing,
+) {
+    let origin = match core.origins.check(request) {
+        Ok(origin) => origin.map(Box::from),
+        Err(_) => {
+            let context = RequestContext {
+                polling,
+                framing,
+                origin: None,
+            };
+            let problem = forbidden_origin();
+            return core.answer(
+                now,
+                key,
+                &context,
+                &(polling.reply)(&Reply::Refused(problem), None),
+            );
+        }
+    };
+    let context = RequestContext {
+        polling,
+        framing,
+        origin,
+    };
+    match request.method {
+        Method::Get | Method::Head | Method::Post => {}
+        Method::Options => return preflight(core, now, key, &context),
+        _ => return wrong_method(core, now, key, &context),
+    }
+    let mut text = String::new();
+    match (polling.read)(request, &mut text) {
+        Ok(call) => obey(core, now, key, context, call),
+        Err(problem) => {
+            log::debug!(
+                "event=bad_call transport={} code={}",
+                polling.name,
+                problem.code
+            );
+            let refused = (polling.reply)(&Reply::Refused(problem), None);
+            core.answer(now, key, &context, &refused);
+        }
+    }
+}
+
+/// The refusal of a page that may not connect.
+pub fn forbidden_origin() -> Problem {
+    Problem::new(
+        403,
+        "forbidden_origin",
+        "Pages of this origin may not connect: add it to allowed_origins, or set application_server to it.",
+    )
+}
+
+fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call: Call<'_>) {
+    let id = call.id.as_deref();
+    if core.is_draining() {
+        let stopping = Reply::Refused(crate::transport::xhr::stopping());
+        let refused = (context.polling.reply)(&stopping, id);
+        return core.answer(now, key, &context, &refused);
+    }
+    let reply = match (call.command, call.session.and_then(|id| core.hub.find(id))) {
+        (Command::Connect { positions, .. }, found) => {
+            connect(core, now, found, positions.as_ref())
+        }
+        (Command::Poll { wait_ms, positions }, Some(session)) => {
+            let poll = Poll {
+                id: id.map(Box::from),
+                modern: wait_ms.is_some() || positions.is_some(),
+            };
+            return hold(core, now, key, context, session, poll, (wait_ms, positions));
+        }
+        (Command::Poll { wait_ms, positions }, None) => {
+            let modern = wait_ms.is_some() || positions.is_some();
+            let unknown = (context.polling.unknown)(id, modern);
+            return core.answer(now, key, &context, &unknown);
+        }
+        (_, None) => Some(Reply::Refused(Problem::unknown_session())),
+        (Command::Subscribe { channel, since }, Some(session)) => {
+            let reply = dispatch::subscribe(core, session, &channel, since);
+            fanout::deliver(core, now, session);
+            Some(reply)
+        }
+        (Command::Unsubscribe { channel }, Some(session)) => {
+            Some(dispatch::unsubscribe(core, session, &channel))
+        }
+        (Command::Message { data }, Some(session)) => {
+            return ask(core, now, key, context, session, &data, id);
+        }
+    };
+    if let Some(reply) = reply {
+        let said = (context.polling.reply)(&reply, id);
+        core.answer(now, key, &context, &said);
+    }
+}
+
+/// A `connect`; one that names no positions is of the old kind, and always opens a session.
+fn connect(
+    core: &mut Core,
+    now: Time,
+    found: Option<SessionKey>,
+    positions: Option<&Positions<'_>>,
+) -> Option<Reply> {
+    let Some(positions) = positions else {
+        return Some(match core.hub.open(now) {
+            Ok(session) => Reply::Opened {
+                session: core.hub.session(session)?.id,
+            },
+            Err(error) => Reply::Refused(error.into()),
+        });
+    };
+    let session = match found {
+        Some(session) => session,
+        None => match core.hub.open(now) {
+            Ok(session) => session,
+            Err(error) => return Some(Reply::Refused(error.into())),
+        },
+    };
+    Some(dispatch::connect(core, session, found.is_some(), positions))
+}
+
+/// A message for the app. With an id the request is answered when the app has answered.
+fn ask(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    context: RequestContext,
+    session: SessionKey,
+    data: &str,
+    id: Option<&str>,
+) {
+    let waiter = id.map(|id| Waiter {
+        conn: key,
+        id: id.into(),
+        from: From::Request(context.clone()),
+    });
+    match dispatch::message(core, now, session, data, waiter) {
+        None => core.set_phase(now, key, Phase::Asking),
+        Some(reply) => {
+            let said = (context.polling.reply)(&reply, id);
+            core.answer(now, key, &context, &said);
+        }
+    }
+}
+
+/// Holds a poll, or answers it at once if something is pending.
+fn hold(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    context: RequestContext,
+    session: SessionKey,
+    poll: Poll,
+    (wait_ms, positions): (Option<u64>, Option<Positions<'_>>),
+) {
+    if let Some(before) = core.hub.attach(session, key.to_u64()) {
+        core.superseded.push(Core::conn_of(before));
+    }
+    if poll.modern {
+        core.hub.set_modern(session);
+    }
+    if let Some(positions) = positions {
+        dispatch::resume(core, session, &positions, false);
+    }
+    let most_ms = core.config.poll_hold_ms;
+    let held = Held {
+        session,
+        endless: context.polling.blanks && !poll.modern,
+        due_ms: now.after(wait_ms.unwrap_or(most_ms).min(most_ms)),
+        poll,
+        context,
+        begun: false,
+    };
+    core.stats.polls += 1;
+    core.set_phase(now, key, Phase::Polling(Box::new(held)));
+    fanout::deliver(core, now, session);
+}
+
+/// Answers a held poll that has nothing to deliver.
+pub fn end(core: &mut Core, now: Time, key: ConnKey, held: Held, ending: Ending) {
+    core.hub.detach(now, held.session, key.to_u64());
+    let said = match (held.context.polling.end)(&held.poll, &ending) {
+        // Blanks are out already: an empty body is none any more, and the
+        // status cannot be changed.
+        Some(answer) if held.begun && answer.body.is_empty() => {
+            Some(Answer::ok(br#"{"messages":[]}"#.to_vec()))
+        }
+        Some(answer) if held.begun && answer.status != 200 => None,
+        said => said,
+    };
+    match said {
+        Some(answer) => fanout::answer_held(core, now, key, &held, &answer),
+        None => core.close(now, key),
+    }
+}
+
+/// A held poll is due: it is answered empty, or, if it is held without limit, kept alive.
+pub fn due(core: &mut Core, now: Time, key: ConnKey) {
+    let Some(mut held) = fanout::take_held(core, now, key) else {
+        return;
+    };
+    if !held.endless {
+        return end(core, now, key, held, Ending::Held);
+    }
+    // Protocol A.19: blanks ahead of the JSON are harmless, and keep proxies
+    // from cutting a silent connection.
+    let begun = std::mem::replace(&mut held.begun, true);
+    let mut bytes = Vec::new();
+    if !begun {
+        let response = Response::new(200);
+        let context = &held.context;
+        let response = core.polling_fields(response, context.polling, context.origin.as_deref());
+        if !response.encode_chunked_head(&mut bytes, &context.framing) {
+            // HTTP/1.0 knows no chunks: the client asks again.
+            held.begun = false;
+            return end(core, now, key, held, Ending::Held);
+        }
+    }
+    encode_chunk(&mut bytes, b" ");
+    held.due_ms = now.after(core.config.poll_hold_ms);
+    if let Some(conn) = core.conns.get_mut(key) {
+        conn.outbox.push(&bytes);
+    }
+    core.stats.polls += 1;
+    core.set_phase(now, key, Phase::Polling(Box::new(held)));
+    core.queue_flush(key);
+    core.arm(key);
+}
+
+fn preflight(core: &mut Core, now: Time, key: ConnKey, context: &RequestContext) {
+    let response = Response::new(204);
+    let response = core
+        .polling_fields(response, context.polling, context.origin.as_deref())
+        .header("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+        .header("Access-Control-Allow-Headers", "Content-Type")
+        .header("Access-Control-Max-Age", "86400")
+        .header("Allow", ALLOWED);
+    core.respond(now, key, &response, &context.framing);
+}
+
+const ALLOWED: &str = "GET, HEAD, POST, OPTIONS";
+
+fn wrong_method(core: &mut Core, now: Time, key: ConnKey, context: &RequestContext) {
+    let sentence = b"This is a transport: use GET or POST.".to_vec();
+    let response = Response::new(405).body(sentence);
+    let response = core
+        .polling_fields(response, context.polling, context.origin.as_deref())
+        .header("Allow", ALLOWED);
+    core.respond(now, key, &response, &context.framing);
+}

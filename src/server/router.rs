@@ -1,0 +1,283 @@
+//! From a request to the one who answers it: one match with all paths in sight.
+//!
+//! It reads requests off an HTTP connection one after the other, and hands each
+//! to the transports, the app's side or the files. Called by the server when
+//! bytes come, or when an answer is out and more requests wait.
+
+use crate::base::time::Time;
+use crate::transport::contract::Problem;
+use crate::transport::{self, Way};
+use crate::wire::http::{
+    CONTINUE, Decoded, Framing, HttpError, Method, Request, Response, Version, Waiting,
+};
+use crate::wire::websocket::{HandshakeError, accept};
+
+use super::conn::{ConnKey, HttpConn, Peer, Phase, Role, Sending, WebSocketConn};
+use super::core::Core;
+use super::files::FileAnswer;
+use super::{api, polls, stream};
+
+/// Reads what came for an HTTP connection. What cannot be used yet is kept.
+pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
+    let Some(http) = http_mut(core, key) else {
+        return;
+    };
+    if http.input.is_empty() {
+        let used = read(core, now, key, bytes);
+        keep(core, now, key, &mut bytes[used..]);
+    } else {
+        let mut whole = http.input.take();
+        whole.extend_from_slice(bytes);
+        let used = read(core, now, key, &mut whole);
+        match http_mut(core, key) {
+            Some(http) => http.input.restore(whole, used),
+            None => stream::received(core, now, key, &mut whole[used..]),
+        }
+        bound(core, now, key);
+    }
+    core.arm(key);
+}
+
+/// Reads on in what is kept, after an answer went out.
+pub fn resume(core: &mut Core, now: Time, key: ConnKey) {
+    let waiting = http_mut(core, key).is_some_and(|http| !http.input.is_empty());
+    if waiting {
+        received(core, now, key, &mut []);
+    } else {
+        core.arm(key);
+    }
+}
+
+fn http_mut(core: &mut Core, key: ConnKey) -> Option<&mut HttpConn> {
+    match &mut core.conns.get_mut(key)?.role {
+        Role::Http(http) => Some(http),
+        _ => None,
+    }
+}
+
+fn keep(core: &mut Core, now: Time, key: ConnKey, rest: &mut [u8]) {
+    match http_mut(core, key) {
+        Some(http) => {
+            // The limits of a request were checked when it was decoded.
+            let unlimited = http.input.push(rest, usize::MAX);
+            debug_assert!(unlimited.is_ok());
+            bound(core, now, key);
+        }
+        None => stream::received(core, now, key, rest),
+    }
+}
+
+/// A peer that sends on while its request is being answered is let wait: its
+/// bytes stay in its socket (see `wants_read`). This is the last resort.
+fn bound(core: &mut Core, now: Time, key: ConnKey) {
+    let most = core.http_limits.message_bytes() + core.config.turn_read_bytes;
+    if http_mut(core, key).is_some_and(|http| http.input.len() > most) {
+        log::warn!("event=input_full action=close limit_bytes={most}");
+        core.close(now, key);
+    }
+}
+
+/// Answers the requests in `bytes`, in order; returns how many bytes are used up.
+fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
+    let mut used = 0;
+    loop {
+        let limits = core.http_limits;
+        let most = core.config.outbox_bytes_max;
+        let Some(conn) = core.conns.get_mut(key) else {
+            return bytes.len();
+        };
+        if conn.closing {
+            return bytes.len();
+        }
+        let full = conn.outbox.len() >= most;
+        let Role::Http(http) = &mut conn.role else {
+            return used;
+        };
+        if full || !http.takes_requests() {
+            return used;
+        }
+        match http.decoder.decode(&bytes[used..], &limits) {
+            Ok(Decoded::NeedMore {
+                state,
+                send_continue,
+            }) => {
+                wait(http, now, state);
+                if send_continue {
+                    conn.outbox.push(CONTINUE);
+                    core.queue_flush(key);
+                }
+                return used;
+            }
+            Ok(Decoded::Request { request, consumed }) => {
+                used += consumed;
+                let (peer, finished) = (http.peer, http.finished);
+                http.phase = Phase::Reading(Waiting::NothingYet);
+                http.since_ms = now.ms;
+                core.stats.requests += 1;
+                let framing = Framing {
+                    version: request.version,
+                    keep_alive: request.keep_alive && !finished && !core.is_draining(),
+                    head_only: request.method == Method::Head,
+                    date_unix_ms: now.unix_ms,
+                };
+                route(core, now, key, peer, &request, framing);
+            }
+            Err(error) => {
+                refuse(core, now, key, error);
+                return bytes.len();
+            }
+        }
+    }
+}
+
+/// Takes note of what is waited for. A part's time begins with the part, not
+/// with each byte of it: trickling does not help.
+fn wait(http: &mut HttpConn, now: Time, state: Waiting) {
+    if let Phase::Reading(before) = http.phase
+        && before != state
+    {
+        http.since_ms = now.ms;
+        http.phase = Phase::Reading(state);
+    }
+}
+
+/// What is no request is answered, and the connection closed: where the next
+/// one begins cannot be known.
+fn refuse(core: &mut Core, now: Time, key: ConnKey, error: HttpError) {
+    log::debug!(
+        "event=bad_request status={} reason=\"{error}\"",
+        error.status()
+    );
+    let framing = Framing {
+        version: Version::Http11,
+        keep_alive: false,
+        head_only: false,
+        date_unix_ms: now.unix_ms,
+    };
+    core.respond(
+        now,
+        key,
+        &api::text(error.status(), &error.to_string()),
+        &framing,
+    );
+}
+
+/// Every path that Chloe answers.
+fn route(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    peer: Peer,
+    request: &Request<'_>,
+    framing: Framing,
+) {
+    let path = request.path();
+    if let Some(row) = transport::at(path) {
+        return match row.way {
+            Way::Stream => upgrade(core, now, key, request, framing),
+            Way::Polling(polling) => polls::handle(core, now, key, polling, request, framing),
+        };
+    }
+    let response = match path {
+        "/send" if request.method == Method::Options => options("POST, OPTIONS"),
+        "/send" => api::send(core, now, peer, request),
+        "/chloe/status" => api::status(core, now, peer, request),
+        "/chloe/ping" => api::text(200, "pong"),
+        "*" if request.method == Method::Options => options("GET, HEAD, POST, OPTIONS"),
+        _ => return file(core, now, key, request, framing),
+    };
+    core.respond(now, key, &response, &framing);
+}
+
+fn options(allowed: &'static str) -> Response<'static> {
+    Response::new(204).header("Allow", allowed)
+}
+
+fn file(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, framing: Framing) {
+    match core.files.respond(request, now) {
+        FileAnswer::Whole(response) => core.respond(now, key, &response, &framing),
+        FileAnswer::Streamed {
+            response,
+            length,
+            body,
+        } => {
+            if let Some(conn) = core.conns.get_mut(key) {
+                response.encode_head_with_length(conn.outbox.tail(), &framing, length);
+                conn.closing |= !framing.keep_alive;
+                conn.wrote_ms = now.ms;
+            }
+            if let Some(body) = body {
+                core.set_phase(now, key, Phase::Sending(Sending::File(body)));
+            }
+            core.queue_flush(key);
+        }
+    }
+}
+
+/// A browser asks for a WebSocket (RFC 6455, 4.2).
+fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, framing: Framing) {
+    let accepted = match accept(request) {
+        Ok(accepted) => accepted,
+        Err(error) => return core.respond(now, key, &no_handshake(error), &framing),
+    };
+    if let Err(origin) = core.origins.check(request) {
+        log::info!("event=origin_refused transport=websocket origin={origin:?}");
+        let response = api::refusal(request, &polls::forbidden_origin());
+        return core.respond(now, key, &response, &framing);
+    }
+    let opened = if core.is_draining() {
+        Err(transport::xhr::stopping())
+    } else {
+        core.hub.open(now).map_err(Problem::from)
+    };
+    let session = match opened {
+        Ok(session) => session,
+        Err(problem) => {
+            let response = api::refusal(request, &problem);
+            return core.respond(now, key, &response, &framing);
+        }
+    };
+    core.hub.attach(session, key.to_u64());
+    if let Some(conn) = core.conns.get_mut(key) {
+        accepted.encode_response(conn.outbox.tail());
+    }
+    core.queue_flush(key);
+    core.stats.websockets += 1;
+    let stream = WebSocketConn::new(now, session, &core.config);
+    if let Some(conn) = core.conns.get_mut(key) {
+        conn.role = Role::WebSocket(Box::new(stream));
+    }
+    core.arm(key);
+}
+
+fn no_handshake(error: HandshakeError) -> Response<'static> {
+    let response = api::text(error.status(), &error.to_string());
+    let fields = error.headers().iter();
+    fields.fold(response, |response, (name, value)| {
+        response.header(name, *value)
+    })
+}
+
+/// Between two requests.
+pub const READY: Phase = Phase::Reading(Waiting::NothingYet);
+
+/// A connection took too long: what it was in the middle of says how it ends.
+pub fn late(core: &mut Core, now: Time, key: ConnKey) {
+    let Some(http) = http_mut(core, key) else {
+        return;
+    };
+    match http.phase {
+        // RFC 9110, 15.5.9: 408 to a request that does not come to its end.
+        Phase::Reading(Waiting::Head | Waiting::Body) => {
+            let framing = Framing {
+                version: Version::Http11,
+                keep_alive: false,
+                head_only: false,
+                date_unix_ms: now.unix_ms,
+            };
+            let sentence = "The request did not come to its end in time: send it at once.";
+            core.respond(now, key, &api::text(408, sentence), &framing);
+        }
+        _ => core.close(now, key),
+    }
+}

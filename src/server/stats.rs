@@ -1,0 +1,73 @@
+//! What the server counts, and the page that shows it.
+//!
+//! Counters only; nothing is decided by them. Called by the rest of the server.
+
+use serde_json::json;
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Connections accepted, and those refused for the limit.
+    pub accepted: u64,
+    pub refused: u64,
+    /// HTTP requests answered, handshakes and polls included.
+    pub requests: u64,
+    /// Messages that browsers sent for the app.
+    pub messages: u64,
+    /// Publications appended to logs.
+    pub publications: u64,
+    /// Publications written to browsers, once for each reader.
+    pub deliveries: u64,
+    /// Publications that left the log before a reader got them.
+    pub missed: u64,
+    /// Open WebSockets and held polls, now.
+    pub websockets: u64,
+    pub polls: u64,
+}
+
+/// What else `status` shows.
+pub struct Picture {
+    pub uptime_ms: u64,
+    pub connections: usize,
+    pub sessions: usize,
+    pub channels: usize,
+    pub log_bytes: usize,
+    pub relay_queued: usize,
+    pub relay_taken: u64,
+    pub relay_retried: u64,
+    pub relay_given_up: u64,
+    pub relay_refused: u64,
+    pub draining: bool,
+}
+
+impl Stats {
+    /// The JSON object that `GET /chloe/status` answers.
+    pub fn to_json(self, picture: &Picture) -> String {
+        let value = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_ms": picture.uptime_ms,
+            "draining": picture.draining,
+            "connections": picture.connections,
+            "websockets": self.websockets,
+            "polls": self.polls,
+            "sessions": picture.sessions,
+            "channels": picture.channels,
+            "log_bytes": picture.log_bytes,
+            "accepted": self.accepted,
+            "refused": self.refused,
+            "requests": self.requests,
+            "publications": self.publications,
+            "deliveries": self.deliveries,
+            "missed": self.missed,
+            "messages": self.messages,
+            "relay": {
+                "queued": picture.relay_queued,
+                "taken": picture.relay_taken,
+                "retried": picture.relay_retried,
+                "given_up": picture.relay_given_up,
+                "refused": picture.relay_refused,
+            },
+        });
+        format!("{value:#}\n")
+    }
+}

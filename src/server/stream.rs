@@ -1,0 +1,337 @@
+//! A browser's WebSocket: its messages, its life and its end.
+//!
+//! Frames are read by `wire/websocket`, messages understood by
+//! `transport/websocket`; deliveries are written by `fanout`. Called by the
+//! server when bytes come or a deadline passes.
+
+use crate::base::time::Time;
+use crate::transport::contract::{Call, Command, Reply};
+use crate::transport::websocket;
+use crate::wire::websocket::{
+    Event, MessageDecoder, Opcode, Role as Side, close as codes, encode_close_frame, encode_frame,
+};
+
+use super::conn::{ConnKey, Ending, Role, WebSocketConn, next_ping_ms};
+use super::core::{Core, From, Waiter};
+use super::{dispatch, fanout};
+
+/// Reads what came for a WebSocket.
+pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
+    let Some(mut stream) = take(core, key) else {
+        return;
+    };
+    stream.heard_ms = now.ms;
+    if stream.input.is_empty() {
+        let used = read(core, now, key, &mut stream, bytes);
+        keep(core, now, key, &mut stream, &bytes[used..]);
+    } else {
+        let mut whole = stream.input.take();
+        whole.extend_from_slice(bytes);
+        let used = read(core, now, key, &mut stream, &mut whole);
+        stream.input.restore(whole, used);
+    }
+    put_back(core, key, stream);
+}
+
+/// Reads on where a stream was paused.
+pub fn resume(core: &mut Core, now: Time, key: ConnKey) {
+    received(core, now, key, &mut []);
+}
+
+/// Keeps the beginning of a frame whose rest is still to come.
+fn keep(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, rest: &[u8]) {
+    let most = core.config.turn_read_bytes + core.config.message_bytes_max;
+    if stream.input.push(rest, most).is_err() {
+        close_taken(
+            core,
+            now,
+            key,
+            stream,
+            codes::MESSAGE_TOO_BIG,
+            "too much at once",
+        );
+    }
+}
+
+/// Takes the stream out of its connection, so that its bytes can be read while
+/// the rest of the server is worked on.
+fn take(core: &mut Core, key: ConnKey) -> Option<Box<WebSocketConn>> {
+    let conn = core.conns.get_mut(key)?;
+    match std::mem::replace(&mut conn.role, Role::Reading) {
+        Role::WebSocket(stream) => Some(stream),
+        other => {
+            conn.role = other;
+            None
+        }
+    }
+}
+
+fn put_back(core: &mut Core, key: ConnKey, stream: Box<WebSocketConn>) {
+    if let Some(conn) = core.conns.get_mut(key) {
+        conn.role = Role::WebSocket(stream);
+    }
+    core.arm(key);
+}
+
+/// Reads events until the bytes, or the patience of the relay, are used up.
+fn read(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    stream: &mut WebSocketConn,
+    bytes: &mut [u8],
+) -> usize {
+    let mut used = 0;
+    while used < bytes.len() {
+        if core.callbacks.is_full() && !core.is_draining() {
+            pause(core, key);
+            return used;
+        }
+        let limits = core.websocket_limits;
+        let fresh = MessageDecoder::new(Side::Server);
+        let mut decoder = std::mem::replace(&mut stream.decoder, fresh);
+        let decoded = decoder.decode(&mut bytes[used..], &limits);
+        match decoded {
+            Ok((consumed, event)) => {
+                used += consumed;
+                let waits = consumed == 0 && event.is_none();
+                if let Some(event) = event {
+                    handle(core, now, key, stream, event);
+                }
+                stream.decoder = decoder;
+                if waits {
+                    return used;
+                }
+            }
+            Err(error) => {
+                log::debug!(
+                    "event=websocket_error code={} reason=\"{error}\"",
+                    error.close_code()
+                );
+                let reason = error.to_string();
+                close_taken(core, now, key, stream, error.close_code(), &reason);
+                over(core, now, key, stream);
+                return bytes.len();
+            }
+        }
+        if matches!(stream.ending, Ending::Over(_)) {
+            return bytes.len();
+        }
+    }
+    used
+}
+
+/// The relay takes no more for now: the browser feels it as a slow connection.
+fn pause(core: &mut Core, key: ConnKey) {
+    if let Some(conn) = core.conns.get_mut(key)
+        && !conn.paused
+    {
+        conn.paused = true;
+        core.paused.push(key);
+    }
+}
+
+fn handle(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, event: Event<'_>) {
+    match event {
+        // RFC 6455, 5.5.1: after a Close of ours, only the peer's Close counts.
+        Event::Close { code, .. } => closed_by_peer(core, now, key, stream, code),
+        _ if stream.ending.has_begun() => {}
+        Event::Text(text) => match websocket::read(&text) {
+            Ok(call) => obey(core, now, key, stream, call),
+            Err(problem) => say(core, now, key, &Reply::Refused(problem), None),
+        },
+        Event::Binary(_) => close_taken(
+            core,
+            now,
+            key,
+            stream,
+            codes::UNSUPPORTED_DATA,
+            "send text: Chloe takes no binary messages",
+        ),
+        Event::Ping(payload) => {
+            let limit = core.config.outbox_bytes_max;
+            if let Some(conn) = core.conns.get_mut(key)
+                && conn.outbox.len() + payload.len() < limit
+            {
+                encode_frame(conn.outbox.tail(), Opcode::Pong, true, payload);
+            }
+            core.queue_flush(key);
+        }
+        Event::Pong(_) => {}
+    }
+}
+
+fn obey(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, call: Call<'_>) {
+    let id = call.id.as_deref();
+    let session = stream.session;
+    let reply = match call.command {
+        Command::Connect { session, positions } => {
+            let positions = positions.unwrap_or_default();
+            connect(core, key, stream, session, &positions)
+        }
+        Command::Subscribe { channel, since } => {
+            let reply = dispatch::subscribe(core, session, &channel, since);
+            fanout::deliver(core, now, session);
+            reply
+        }
+        Command::Unsubscribe { channel } => dispatch::unsubscribe(core, session, &channel),
+        Command::Message { data } => {
+            let waiter = id.map(|id| Waiter {
+                conn: key,
+                id: id.into(),
+                from: From::Stream,
+            });
+            match dispatch::message(core, now, session, &data, waiter) {
+                Some(reply) => reply,
+                None => return,
+            }
+        }
+        // Not read as one over a stream.
+        Command::Poll { .. } => return,
+    };
+    // Protocol A.5: nothing unasked. A refusal is said even without an id: the
+    // alternative is silence.
+    let refused = matches!(reply, Reply::Refused(_));
+    let connected = matches!(reply, Reply::Connected { .. });
+    if id.is_some() || refused || connected {
+        say(core, now, key, &reply, id);
+    }
+}
+
+/// A client of the new kind goes on with its session of before, if that lives.
+fn connect(
+    core: &mut Core,
+    key: ConnKey,
+    stream: &mut WebSocketConn,
+    wanted: Option<crate::base::names::SessionId>,
+    positions: &dispatch::Positions<'_>,
+) -> Reply {
+    stream.modern = true;
+    let found = wanted.and_then(|id| core.hub.find(id));
+    if let Some(session) = found.filter(|found| *found != stream.session) {
+        core.hub.close(stream.session);
+        stream.session = session;
+        if let Some(before) = core.hub.attach(session, key.to_u64()) {
+            core.superseded.push(Core::conn_of(before));
+        }
+    }
+    let reply = dispatch::connect(core, stream.session, found.is_some(), positions);
+    core.queue_flush(key);
+    reply
+}
+
+/// Writes a reply on the stream of `key`.
+pub fn say(core: &mut Core, now: Time, key: ConnKey, reply: &Reply, id: Option<&str>) {
+    let limit = core.config.outbox_bytes_max;
+    let Some(conn) = core.conns.get_mut(key) else {
+        return;
+    };
+    if conn.outbox.is_empty() {
+        conn.wrote_ms = now.ms;
+    }
+    websocket::reply(conn.outbox.tail(), reply, id);
+    if conn.outbox.len() > limit {
+        // It asks and does not read: there is no one to be told.
+        log::warn!("event=outbox_full action=close limit_bytes={limit}");
+        return core.close(now, key);
+    }
+    core.queue_flush(key);
+}
+
+/// Begins the closing handshake from our side.
+pub fn close(core: &mut Core, now: Time, key: ConnKey, code: u16, reason: &str) {
+    if let Some(mut stream) = take(core, key) {
+        close_taken(core, now, key, &mut stream, code, reason);
+        put_back(core, key, stream);
+    }
+}
+
+fn close_taken(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    stream: &mut WebSocketConn,
+    code: u16,
+    reason: &str,
+) {
+    if stream.ending.has_begun() {
+        return;
+    }
+    stream.ending = Ending::Until(now.after(core.config.close_timeout_ms));
+    if let Some(conn) = core.conns.get_mut(key) {
+        encode_close_frame(conn.outbox.tail(), code, reason);
+    }
+    core.leave_stream(now, key, stream.session, stream.modern);
+    core.queue_flush(key);
+}
+
+/// RFC 6455, 5.5.1: a Close is answered with a Close, and the server is the one
+/// that then closes the connection (7.1.1).
+fn closed_by_peer(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    stream: &mut WebSocketConn,
+    code: Option<u16>,
+) {
+    if !stream.ending.has_begun()
+        && let Some(conn) = core.conns.get_mut(key)
+    {
+        match code {
+            Some(code) => encode_close_frame(conn.outbox.tail(), code, ""),
+            None => encode_frame(conn.outbox.tail(), Opcode::Close, true, &[]),
+        }
+    }
+    core.leave_stream(now, key, stream.session, stream.modern);
+    over(core, now, key, stream);
+}
+
+/// Nothing more is read; what is to be written is, and then the connection is closed.
+fn over(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn) {
+    stream.ending = Ending::Over(now.after(core.config.close_timeout_ms));
+    if let Some(conn) = core.conns.get_mut(key) {
+        conn.closing = true;
+    }
+    core.queue_flush(key);
+}
+
+/// A deadline of the stream passed: the peer is asked for a sign of life, or given up.
+pub fn due(core: &mut Core, now: Time, key: ConnKey) {
+    let config = &core.config;
+    let Some(conn) = core.conns.get_mut(key) else {
+        return;
+    };
+    let Role::WebSocket(stream) = &mut conn.role else {
+        return;
+    };
+    if stream.ending.has_begun() {
+        return core.close(now, key);
+    }
+    let unheard = stream
+        .pinged_ms
+        .is_some_and(|at_ms| stream.heard_ms < at_ms);
+    // What we do not read cannot tell us that its sender lives.
+    if unheard && !conn.paused {
+        let silent_ms = now.ms - stream.heard_ms;
+        log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
+        return core.close(now, key);
+    }
+    let quiet = now.ms - stream.heard_ms >= config.ping_interval_ms / 2;
+    let idle = conn.outbox.is_empty() && !conn.blocked;
+    if quiet {
+        // A peer that takes no bytes is not pinged, but has to speak all the same.
+        stream.pinged_ms = Some(now.ms);
+        stream.due_ms = now.after(config.ping_timeout_ms).next_multiple_of(1_000);
+        if idle {
+            encode_frame(conn.outbox.tail(), Opcode::Ping, true, &[]);
+        }
+    } else {
+        stream.pinged_ms = None;
+        stream.due_ms = next_ping_ms(now, config);
+    }
+    if stream.modern && idle {
+        websocket::heartbeat(conn.outbox.tail());
+    }
+    core.queue_flush(key);
+    core.arm(key);
+}
