@@ -1,1 +1,446 @@
-//! Being built.
+//! FLOOR 6: the event loop, the only place that knows mio.
+//!
+//! One thread moves bytes between sockets and the [`Server`], and decides
+//! nothing: who may connect, what a byte means and what is said in return are
+//! the server's. `cli` binds it, makes the server, and runs it:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use chloe::{config::Config, net, net::EventLoop, server::Server};
+//!
+//! let config = Config::default();
+//! let event_loop = EventLoop::bind(&config)?;
+//! let server = Server::new(config, net::random_seed()?, event_loop.now());
+//! let handle = event_loop.handle(); // handle.shutdown(), from any thread, ends it
+//! event_loop.run(server)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A turn is always the same: poll; read the clock once; accept; read; timers;
+//! actions; flush; actions; reap. Each socket is registered once, for both
+//! directions and on edges: the kernel tells only what is new, so the loop
+//! remembers what it was told and has not used up (`Socket::readable`).
+
+mod host;
+mod socket;
+
+mod bind;
+mod handle;
+mod linger;
+mod listener;
+mod resolve;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::{Events, Poll, Token, Waker};
+
+pub use bind::BindError;
+pub use handle::Handle;
+pub use host::{Clock, random_seed};
+
+use crate::base::slots::Key;
+use crate::base::time::Time;
+use crate::config::Config;
+use crate::server::{Action, ConnKey, Server, Transmit};
+use handle::Asked;
+use linger::{LINGER_SOCKETS, Lingering};
+use listener::Listeners;
+use resolve::Resolver;
+use socket::{Socket, Sockets, Stage, Stream};
+
+/// How many events one poll hands out. More wait for the next turn.
+const EVENTS: usize = 1_024;
+/// The one buffer that all sockets are read into; an idle connection owns none.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// A token of the loop's own has these upper and lower bits; no connection's
+/// key does, since its slot number stays far below.
+const WAKER: Token = Token(usize::MAX);
+const FIRST_LISTENER: usize = usize::MAX - 1_024;
+
+const _: () = assert!(
+    usize::BITS >= 64,
+    "a token holds a key of 64 bits: Chloe needs a 64-bit system"
+);
+
+/// The event loop with its listening sockets: bound, and not yet running.
+pub struct EventLoop {
+    poll: Poll,
+    clock: Clock,
+    handle: Handle,
+    listeners: Listeners,
+    resolver: Resolver,
+    sockets: Sockets,
+    lingering: Lingering,
+    /// Sockets that may have something to read, each once (`Socket::queued`).
+    ready: VecDeque<ConnKey>,
+    /// Streams to be closed at the end of the turn.
+    dead: Vec<Stream>,
+    scratch: Box<[u8]>,
+    /// Something may be left to do that no event will tell: take the next turn at once.
+    again: bool,
+    draining: bool,
+    turn_accepts: usize,
+    turn_read_bytes: usize,
+    turn_writes: usize,
+}
+
+impl EventLoop {
+    /// Opens every address of `listen_addresses` on `port` (0: any that is
+    /// free), and `unix_socket`. Raises the limit of open files.
+    ///
+    /// # Errors
+    /// The first address that cannot be opened, and what to do about it.
+    pub fn bind(config: &Config) -> Result<EventLoop, BindError> {
+        host::raise_open_files_limit(config.connections_max as u64);
+        let mut listeners = Listeners::bind(config)?;
+        let poll = Poll::new().map_err(BindError::Poll)?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(BindError::Poll)?;
+        listeners
+            .register(poll.registry(), |number| Token(FIRST_LISTENER + number))
+            .map_err(BindError::Poll)?;
+        let handle = Handle::new(waker);
+        Ok(EventLoop {
+            poll,
+            clock: Clock::start(),
+            listeners,
+            resolver: Resolver::new(handle.clone()),
+            handle,
+            sockets: Sockets::default(),
+            lingering: Lingering::new(LINGER_SOCKETS),
+            ready: VecDeque::new(),
+            dead: Vec::new(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            again: false,
+            draining: false,
+            turn_accepts: config.turn_accepts,
+            turn_read_bytes: config.turn_read_bytes,
+            turn_writes: config.turn_writes,
+        })
+    }
+
+    /// The TCP addresses that it listens on, with their true ports.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.addresses()
+    }
+
+    /// A hold for other threads: it ends the loop.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// The time on the loop's clock: what the server must be made with.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Runs `server` until it is shut down by a [`Handle`] and drained.
+    ///
+    /// # Errors
+    /// The system's event queue fails; nothing that a peer does ends the loop.
+    pub fn run(mut self, mut server: Server) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut now = self.clock.now();
+        loop {
+            let timeout = self.poll_timeout(&server, now);
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Err(_) => events.clear(),
+                Ok(()) => {}
+            }
+            now = self.clock.now();
+            match self.handle.asked() {
+                Asked::End => return Ok(()),
+                Asked::Drain if !self.draining => self.drain(&mut server, now),
+                _ => {}
+            }
+            self.turn(&mut server, now, &events);
+            if self.draining && server.is_drained() && self.lingering.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One turn, after the poll.
+    fn turn(&mut self, server: &mut Server, now: Time, events: &Events) {
+        self.again = false;
+        self.take_events(server, now, events);
+        self.accept(server, now);
+        self.read(server, now);
+        self.run_timers(server, now);
+        self.act(server, now);
+        self.flush(server, now);
+        self.act(server, now);
+        self.reap();
+    }
+
+    /// How long the poll may wait.
+    fn poll_timeout(&self, server: &Server, now: Time) -> Option<Duration> {
+        if self.again || !self.ready.is_empty() || self.listeners.is_ready() {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [
+            server.poll_timeout(),
+            self.lingering.deadline(),
+            self.listeners.deadline(),
+        ];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(Duration::from_millis(next.saturating_sub(now.ms)))
+    }
+
+    fn drain(&mut self, server: &mut Server, now: Time) {
+        self.draining = true;
+        self.listeners.close();
+        server.handle_shutdown(now);
+    }
+
+    fn take_events(&mut self, server: &mut Server, now: Time, events: &Events) {
+        for event in events {
+            match event.token() {
+                // Who has woken us is asked each turn; the answers of names below.
+                WAKER => {}
+                Token(number) if number >= FIRST_LISTENER => {
+                    self.listeners.handle_ready(number - FIRST_LISTENER);
+                }
+                Token(word) => {
+                    self.take_socket_event(server, Key::from_u64(word as u64), event);
+                }
+            }
+        }
+        while let Some(resolved) = self.resolver.poll() {
+            server.handle_resolved(now, resolved);
+        }
+    }
+
+    fn take_socket_event(&mut self, server: &mut Server, key: ConnKey, event: &Event) {
+        let Some(socket) = self.sockets.get_mut(key) else {
+            let closed = self.lingering.handle_event(key, &mut self.scratch);
+            self.dead.extend(closed);
+            return;
+        };
+        let ended = event.is_error() || event.is_read_closed();
+        let news = match socket.stage {
+            Stage::Connecting => event.is_writable() || ended,
+            Stage::Open => event.is_readable() || ended,
+            // A half-closed socket is readable for ever; only an error is new.
+            Stage::Finished => event.is_error(),
+        };
+        if news {
+            socket.readable |= event.is_readable() || ended;
+            socket.ending |= ended;
+            enqueue(&mut self.ready, key, socket);
+        }
+        if event.is_writable() && !socket.writable && socket.stage != Stage::Connecting {
+            socket.writable = true;
+            server.handle_writable(key);
+        }
+    }
+
+    fn accept(&mut self, server: &mut Server, now: Time) {
+        for _ in 0..self.turn_accepts {
+            let Some((stream, peer)) = self.listeners.accept(now) else {
+                return;
+            };
+            match server.handle_accept(now, peer) {
+                Some(key) => self.add(server, now, key, Socket::accepted(stream)),
+                None => self.dead.push(stream),
+            }
+        }
+    }
+
+    fn add(&mut self, server: &mut Server, now: Time, key: ConnKey, mut socket: Socket) {
+        let token = Token(key.to_u64() as usize);
+        match socket.stream.register(self.poll.registry(), token) {
+            Ok(()) => self.sockets.insert(key, socket),
+            Err(error) => {
+                log::warn!("a connection cannot be watched reason=\"{error}\"");
+                let connecting = socket.stage == Stage::Connecting;
+                self.dead.push(socket.stream);
+                self.again = true;
+                if connecting {
+                    server.handle_connected(now, key, Err(error.kind()));
+                } else {
+                    server.handle_closed(now, key);
+                }
+            }
+        }
+    }
+
+    /// Gives each ready socket one go. Those that have more come again next turn.
+    fn read(&mut self, server: &mut Server, now: Time) {
+        for _ in 0..self.ready.len() {
+            let Some(key) = self.ready.pop_front() else {
+                return;
+            };
+            let Some(socket) = self.sockets.get_mut(key) else {
+                continue;
+            };
+            socket.queued = false;
+            match socket.stage {
+                Stage::Connecting => self.finish_connect(server, now, key),
+                Stage::Open | Stage::Finished => self.read_socket(server, now, key),
+            }
+        }
+    }
+
+    fn finish_connect(&mut self, server: &mut Server, now: Time, key: ConnKey) {
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return;
+        };
+        match socket.stream.connected() {
+            None => {}
+            Some(Ok(())) => {
+                socket.stage = Stage::Open;
+                socket.writable = true;
+                server.handle_connected(now, key, Ok(()));
+                // The event that told this may have told of bytes as well.
+                self.read_socket(server, now, key);
+            }
+            Some(Err(error)) => {
+                self.bury(key);
+                server.handle_connected(now, key, Err(error.kind()));
+            }
+        }
+    }
+
+    fn read_socket(&mut self, server: &mut Server, now: Time, key: ConnKey) {
+        let mut budget = self.turn_read_bytes;
+        while let Some(socket) = self.sockets.get_mut(key) {
+            if !socket.readable || (socket.stage == Stage::Open && !server.wants_read(key)) {
+                return;
+            }
+            if budget == 0 {
+                enqueue(&mut self.ready, key, socket);
+                return;
+            }
+            let room = budget.min(self.scratch.len());
+            match socket.stream.read(&mut self.scratch[..room]) {
+                Ok(0) => {
+                    socket.readable = false;
+                    if socket.stage == Stage::Open {
+                        socket.stage = Stage::Finished;
+                        server.handle_finished(now, key);
+                    }
+                }
+                Ok(count) => {
+                    // A short read has taken all there was, and what comes later
+                    // is a new edge (epoll(7)); but an end that is known by now is not.
+                    socket.readable = count == room || socket.ending;
+                    budget -= count;
+                    server.handle_received(now, key, &mut self.scratch[..count]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    socket.readable = false;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.bury(key);
+                    server.handle_closed(now, key);
+                }
+            }
+        }
+    }
+
+    fn run_timers(&mut self, server: &mut Server, now: Time) {
+        if server.poll_timeout().is_some_and(|due| due <= now.ms) {
+            server.handle_timeout(now);
+        }
+        self.listeners.handle_timeout(now);
+        while let Some(stream) = self.lingering.poll_expired(now) {
+            self.dead.push(stream);
+        }
+    }
+
+    fn act(&mut self, server: &mut Server, now: Time) {
+        while let Some(action) = server.poll_action() {
+            match action {
+                Action::Connect { key, address } => self.connect(server, now, key, address),
+                Action::Resolve { host, port } => self.resolver.ask(host, port),
+                Action::Close { key } => self.close(now, key),
+                Action::ShutdownWrite { key } => {
+                    if let Some(socket) = self.sockets.get_mut(key) {
+                        // Fails only where the peer is gone, which reading tells.
+                        let _ = socket.stream.shutdown_write();
+                    }
+                }
+                Action::ResumeRead { key } => {
+                    if let Some(socket) = self.sockets.get_mut(key)
+                        && socket.readable
+                    {
+                        enqueue(&mut self.ready, key, socket);
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, server: &mut Server, now: Time, key: ConnKey, address: SocketAddr) {
+        match Stream::connect(address) {
+            Ok(stream) => self.add(server, now, key, Socket::connecting(stream)),
+            Err(error) => {
+                self.again = true;
+                server.handle_connected(now, key, Err(error.kind()));
+            }
+        }
+    }
+
+    fn close(&mut self, now: Time, key: ConnKey) {
+        if let Some(socket) = self.sockets.remove(key) {
+            let closed = self.lingering.begin(now, key, socket, &mut self.scratch);
+            self.dead.extend(closed);
+        }
+    }
+
+    /// Writes what the server has, to `turn_writes` connections at most: a
+    /// fan-out to all of them must not keep reading waiting.
+    fn flush(&mut self, server: &mut Server, now: Time) {
+        for _ in 0..self.turn_writes {
+            let Some(key) = server.poll_transmit(now) else {
+                return;
+            };
+            let Some(socket) = self.sockets.get_mut(key) else {
+                continue;
+            };
+            match server.transmit(now, key, &mut socket.stream) {
+                Transmit::Idle => {}
+                Transmit::Blocked => socket.writable = false,
+                Transmit::Failed => {
+                    self.bury(key);
+                    self.again = true;
+                    server.handle_closed(now, key);
+                }
+            }
+        }
+        self.again = true;
+    }
+
+    /// Takes a socket that is of no use any more out of the table.
+    fn bury(&mut self, key: ConnKey) {
+        if let Some(socket) = self.sockets.remove(key) {
+            self.dead.push(socket.stream);
+        }
+    }
+
+    /// Closes what died in this turn; the kernel forgets its registration with it.
+    fn reap(&mut self) {
+        if !self.dead.is_empty() {
+            self.dead.clear();
+            self.listeners.resume();
+        }
+    }
+}
+
+fn enqueue(ready: &mut VecDeque<ConnKey>, key: ConnKey, socket: &mut Socket) {
+    if !socket.queued {
+        socket.queued = true;
+        ready.push_back(key);
+    }
+}

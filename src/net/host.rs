@@ -1,0 +1,100 @@
+//! What the loop takes from the host at the start: clocks, randomness, open files.
+//!
+//! Not a place for anything that a peer can touch. Called by `net` and by `cli`
+//! when it makes the server.
+
+use std::io;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::base::time::Time;
+
+/// The two clocks. Its monotonic one starts at 0 when it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    pub(super) fn start() -> Clock {
+        Clock {
+            start: Instant::now(),
+        }
+    }
+
+    /// Reads both clocks. A wall clock before 1970 reads as 0.
+    pub fn now(&self) -> Time {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        Time {
+            ms: self.start.elapsed().as_millis() as u64,
+            unix_ms: since_1970.map_or(0, |elapsed| elapsed.as_millis() as u64),
+        }
+    }
+}
+
+/// 256 bits from the system's random device, to seed a server with.
+///
+/// # Errors
+/// The system has no random device that can be read.
+pub fn random_seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(seed)
+}
+
+/// Files that are not connections: listeners, the queue, logs, files being sent.
+const SPARE_FILES: u64 = 64;
+
+/// Raises this process's limit of open files as far as the system lets it, and
+/// logs whether it is enough. Returns the limit then in force; `None` when there is none.
+pub(super) fn raise_open_files_limit(connections_max: u64) -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let in_force = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    match in_force {
+        Some(files) if files < connections_max.saturating_add(SPARE_FILES) => log::warn!(
+            "open files limit={files} connections_max={connections_max} hint=\"room for about {} connections; raise it: ulimit -n, or LimitNOFILE in systemd\"",
+            files.saturating_sub(SPARE_FILES)
+        ),
+        Some(files) => log::info!("open files limit={files}"),
+        None => log::info!("open files limit=none"),
+    }
+    in_force
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_starts_at_zero_and_does_not_go_back() {
+        let clock = Clock::start();
+        let (first, second) = (clock.now(), clock.now());
+        assert!(first.ms < 10_000, "starts at about 0, not at {}", first.ms);
+        assert!(second.ms >= first.ms);
+        assert!(
+            first.unix_ms > 1_600_000_000_000,
+            "the wall clock counts from 1970"
+        );
+    }
+
+    #[test]
+    fn two_seeds_differ() {
+        assert_ne!(random_seed().unwrap(), random_seed().unwrap());
+    }
+
+    #[test]
+    fn the_open_files_limit_is_raised_once_and_for_all() {
+        let limit = raise_open_files_limit(10);
+        assert_eq!(limit, getrlimit(Resource::Nofile).current);
+        assert_eq!(limit, raise_open_files_limit(10));
+    }
+}
