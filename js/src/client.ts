@@ -1,0 +1,283 @@
+// The client: one session and its subscriptions, over whatever connection there is.
+// Made by the page, as `new Chloe()`. How a connection is got and kept is connector.ts.
+
+import { AddressOptions, addressOf, urlOf } from './address';
+import { Connector, Owner, State } from './connector';
+import { Callback, Callbacks } from './events';
+import { ALL, ChloeError, ClientMessage, SESSION, ServerMessage, VERSION, failure, failureOf } from './message';
+import { Positions } from './positions';
+import { JsonpTransport } from './transports/jsonp';
+import { TransportConstructor } from './transports/transport';
+import { WebSocketTransport } from './transports/websocket';
+import { XhrTransport } from './transports/xhr';
+
+/** How long one transport may take to connect. */
+const CONNECT_TIMEOUT_MS = 4000;
+
+/** Messages that wait for a connection. More are refused. */
+const QUEUE_MAX = 1000;
+
+/** A subscription that was refused for now is asked for again after up to this time. */
+const ASK_AGAIN_MS = 5000;
+
+const TRANSPORTS: TransportConstructor[] = [WebSocketTransport, XhrTransport, JsonpTransport];
+
+export interface Options extends AddressOptions {
+  transports?: (string | TransportConstructor)[];
+  connectTimeoutMs?: number;
+}
+
+export class Chloe {
+  static WebSocketTransport = WebSocketTransport;
+  static XhrTransport = XhrTransport;
+  static JsonpTransport = JsonpTransport;
+
+  private connector: Connector;
+  private listeners = new Callbacks();
+  private subscriptions = new Callbacks();
+  private messageCallback: Callback = () => {};
+  private closeCallback: Callback = () => {};
+  /** What connect() promised, until there is a connection. */
+  private waiters: { resolve(): void; reject(error: ChloeError): void }[] = [];
+  /** Whether the page knows that there is no connection: it is told once, not at each attempt. */
+  private toldOfLoss = true;
+
+  private session?: string;
+  private positions = new Positions();
+  private queue: ClientMessage[] = [];
+  private idCount = 0;
+  /** The channel that each unanswered request is about, by message id. */
+  private asked = new Map<string, string>();
+  /** Channels that were left, while deliveries on them may still be under way. */
+  private leaving = new Set<string>();
+
+  constructor(options: Options = {}) {
+    const address = addressOf(options);
+    const transports = (options.transports || TRANSPORTS).map(transportOf);
+    const timeoutMs = options.connectTimeoutMs || CONNECT_TIMEOUT_MS;
+    this.connector = new Connector(this.owner(urlOf(address, 'http', '')), address, transports, timeoutMs);
+  }
+
+  get state(): State {
+    return this.connector.state;
+  }
+
+  get transport(): string | null {
+    return this.connector.transportName;
+  }
+
+  connect(callback?: Callback): Promise<void> {
+    const promise = new Promise<void>((resolve, reject) => this.waiters.push({ resolve, reject }));
+    // A page that only uses the callback has nobody to catch this.
+    promise.catch(() => {});
+    if (callback) this.waiters.push({ resolve: () => this.call(callback), reject: () => {} });
+    if (this.state === 'connected') this.welcome();
+    if (this.state === 'closed') {
+      this.toldOfLoss = false;
+      this.connector.start();
+    }
+    return promise;
+  }
+
+  disconnect(): void {
+    this.connector.stop();
+    const error = failure('disconnected', 'disconnect() was called.');
+    this.waiters.splice(0).forEach((waiter) => waiter.reject(error));
+  }
+
+  send(data: string): void {
+    if (typeof data !== 'string') throw new TypeError('Chloe sends strings. Use JSON.stringify for anything else.');
+    // No id, hence no answer, in this version.
+    const message: ClientMessage = { type: 'message', version: VERSION, data };
+    const { transport } = this.connector;
+    if (transport) transport.send(message);
+    else if (this.queue.length < QUEUE_MAX) this.queue.push(message);
+    else this.raise(failure('queue_full', 'A message was dropped: ' + QUEUE_MAX + ' wait for a connection already.', true));
+  }
+
+  subscribe(channel: string, callback: Callback): void {
+    if (typeof channel !== 'string' || typeof callback !== 'function') {
+      throw new TypeError('subscribe() takes the name of a channel and a function.');
+    }
+    const isNew = !this.subscriptions.has(channel);
+    this.subscriptions.add(channel, callback);
+    if (isNew) this.ask(true, channel);
+  }
+
+  unsubscribe(channel: string, callback?: Callback): void {
+    if (!this.subscriptions.has(channel)) return;
+    this.subscriptions.remove(channel, callback);
+    if (!this.subscriptions.has(channel)) this.ask(false, channel);
+  }
+
+  onmessage(callback: Callback): void {
+    this.messageCallback = callback;
+  }
+
+  onclose(callback: Callback): void {
+    this.closeCallback = callback;
+  }
+
+  on(event: string, callback: Callback): this {
+    this.listeners.add(event, callback);
+    return this;
+  }
+
+  off(event: string, callback?: Callback): this {
+    this.listeners.remove(event, callback);
+    return this;
+  }
+
+  /** What the connector sees of this client. */
+  private owner(url: string): Owner {
+    return {
+      hello: () => ({
+        type: 'connect',
+        version: VERSION,
+        sessionId: this.session,
+        positions: this.positions.table(),
+      }),
+      positions: () => this.positions.table(),
+      sessionId: () => this.session,
+      opened: (answer) => this.resume(answer),
+      received: (message) => this.receive(message),
+      problem: (error) => this.raise(error),
+      changed: (state) => {
+        this.emit('state', state);
+        if (state === 'connected') this.welcome();
+        if (state === 'waiting' && !this.toldOfLoss && !this.session) {
+          this.raise(failure('no_connection', 'No connection to Chloe at ' + url + '. Trying on.', true));
+        }
+        if ((state === 'waiting' || state === 'closed') && !this.toldOfLoss) {
+          this.toldOfLoss = true;
+          this.call(this.closeCallback);
+        }
+      },
+      dropped: (unsent, error) => {
+        // What could be told of these was lost with the connection; the next connect tells.
+        this.asked.clear();
+        this.queue = unsent.filter((message) => message.type === 'message').concat(this.queue);
+        if (!error) return;
+        if (error.code === 'unknown_session') this.session = undefined;
+        else if (!error.temporary && !this.toldOfLoss) this.raise(error);
+      },
+    };
+  }
+
+  /** Brings a new connection to where the page is: session, subscriptions, messages that waited. */
+  private resume(answer: ServerMessage): void {
+    const channels = answer.channels || {};
+    if (!answer.resumed) this.positions.forget(SESSION);
+    this.session = answer.sessionId;
+    this.toldOfLoss = false;
+    this.leaving.clear();
+    Object.keys(channels).forEach((channel) => {
+      const wanted = channel === ALL || channel === SESSION || this.subscriptions.has(channel);
+      if (wanted) this.settle(channel, channels[channel]);
+      else this.ask(false, channel);
+    });
+    this.subscriptions.names().forEach((channel) => {
+      if (!Object.prototype.hasOwnProperty.call(channels, channel)) this.ask(true, channel);
+    });
+    this.queue.splice(0).forEach((message) => this.connector.transport!.send(message));
+  }
+
+  private receive(message: ServerMessage): void {
+    const id = message.id + '';
+    const channel = message.channel || this.asked.get(id) || '';
+    switch (message.type) {
+      case null:
+      case undefined:
+      case 'message':
+        return this.deliver(message);
+      case 'subscribed':
+        if (this.subscriptions.has(channel)) this.settle(channel, message);
+        break;
+      case 'unsubscribed':
+        this.leaving.delete(channel);
+        break;
+      case 'gap':
+        this.gap(channel, message.position, message.missed);
+        break;
+      case 'error':
+        this.raise(failureOf(message, channel));
+        if (message.temporary && this.asked.has(id)) {
+          setTimeout(() => this.subscriptions.has(channel) && this.ask(true, channel), ASK_AGAIN_MS * (1 + Math.random()));
+        }
+    }
+    this.asked.delete(id);
+  }
+
+  private deliver(message: ServerMessage): void {
+    const channel = message.channel || ALL;
+    const { data, direct } = message;
+    if (data === undefined) return;
+    if (!direct && this.leaving.has(channel)) return;
+    if (!this.positions.advance(direct ? SESSION : channel, message.offset, message.epoch)) return;
+    const about = { data, channel, offset: message.offset, direct: !!direct };
+    this.emit('message', data, about);
+    const callbacks = this.subscriptions.of(channel);
+    (callbacks.length ? callbacks : [this.messageCallback]).forEach((callback) => this.call(callback, data, about));
+  }
+
+  /** Asks to be in a channel, or out of it. Without a connection, resume() will. */
+  private ask(wanted: boolean, channel: string): void {
+    if (channel === ALL) return;
+    if (wanted) this.leaving.delete(channel);
+    else this.positions.forget(channel);
+    const { transport } = this.connector;
+    if (!transport) return;
+    if (!wanted) this.leaving.add(channel);
+    const id = transport.idPrefix + ++this.idCount;
+    this.asked.set(id, channel);
+    transport.send({
+      type: wanted ? 'channel-subscribe' : 'channel-unsubscribe',
+      version: VERSION,
+      id,
+      channel,
+      since: wanted ? this.positions.of(channel) : undefined,
+    });
+  }
+
+  private settle(channel: string, standing: ServerMessage): void {
+    if (!this.positions.settle(channel, standing.position, standing.recovered)) this.gap(channel);
+  }
+
+  /** Something may have been missed; how much, if the server knows. */
+  private gap(channel: string, position?: string, missed?: number): void {
+    this.positions.settle(channel, position, false);
+    this.emit('gap', { channel, missed });
+  }
+
+  private welcome(): void {
+    this.waiters.splice(0).forEach((waiter) => waiter.resolve());
+  }
+
+  private raise(error: ChloeError): void {
+    if (this.listeners.has('error')) this.emit('error', error);
+    else console.error('Chloe: ' + error.message);
+  }
+
+  private emit(event: string, ...values: unknown[]): void {
+    this.listeners.of(event).forEach((callback) => this.call(callback, ...values));
+  }
+
+  /** Calls what the page gave us. An error of it goes to the listeners, and to the console. */
+  private call(callback: Callback, ...values: unknown[]): void {
+    try {
+      callback.apply(undefined, values);
+    } catch (error) {
+      setTimeout(() => {
+        throw error;
+      });
+      // An error listener that throws is not asked again.
+      if (this.listeners.of('error').indexOf(callback) < 0) this.emit('error', error);
+    }
+  }
+}
+
+function transportOf(choice: string | TransportConstructor): TransportConstructor {
+  const found = typeof choice === 'string' ? TRANSPORTS.filter((one) => one.transportName === choice)[0] : choice;
+  if (!found) throw new TypeError('There is no transport "' + choice + '", but websocket, xhr and jsonp.');
+  return found;
+}

@@ -1,0 +1,69 @@
+// How far this client has read each channel, so that a reconnect loses and doubles nothing.
+// Knows offsets and epochs; knows nothing of sessions or transports. Used by client.ts.
+
+import { PositionTable } from './message';
+
+interface Place {
+  /** Unknown until the server names it. */
+  epoch?: string;
+  offset: number;
+}
+
+export class Positions {
+  private places = new Map<string, Place>();
+
+  /** Notes a delivery. False: it was seen before. */
+  advance(channel: string, offset: number | undefined, epoch: string | undefined): boolean {
+    if (offset === undefined) return true;
+    const place = this.places.get(channel);
+    if (!place) {
+      this.places.set(channel, { epoch, offset });
+      return true;
+    }
+    const sameEpoch = !epoch || !place.epoch || epoch === place.epoch;
+    if (sameEpoch && offset <= place.offset) return false;
+    place.offset = offset;
+    if (epoch) place.epoch = epoch;
+    return true;
+  }
+
+  /**
+   * Takes what an answer says of a channel. When nothing was missed, the deliveries between
+   * our place and the answer's are still to come: then ours is kept, and only the epoch learnt.
+   * False: something may have been missed since our place.
+   */
+  settle(channel: string, position: string | undefined, recovered: boolean | undefined): boolean {
+    if (!position) return true;
+    const colon = position.lastIndexOf(':');
+    const epoch = position.slice(0, colon);
+    const offset = +position.slice(colon + 1);
+    const place = this.places.get(channel);
+    // A delivery overtook the answer that names its epoch.
+    const overtaken = place && !place.epoch;
+    if (place && (overtaken || (recovered && place.epoch === epoch))) place.epoch = epoch;
+    else this.places.set(channel, { epoch, offset });
+    return !place || !!overtaken || !!recovered;
+  }
+
+  /** Forgets a channel: whoever subscribes to it again starts with what comes then. */
+  forget(channel: string): void {
+    this.places.delete(channel);
+  }
+
+  /** `epoch:offset` of a channel, if both are known. */
+  of(channel: string): string | undefined {
+    const place = this.places.get(channel);
+    return place && place.epoch ? place.epoch + ':' + place.offset : undefined;
+  }
+
+  /** All that is known, as messages carry it. */
+  table(): PositionTable {
+    // Without a prototype, so that a channel may be called __proto__.
+    const table: PositionTable = Object.create(null);
+    this.places.forEach((_place, channel) => {
+      const position = this.of(channel);
+      if (position) table[channel] = position;
+    });
+    return table;
+  }
+}

@@ -1,0 +1,51 @@
+// XMLHttpRequest: a POST for each message, a held GET for the poll. All are "simple" requests
+// in the sense of CORS, so that no browser asks for permission with a request of its own first.
+
+import { urlOf } from '../address';
+import { ClientMessage, decode, encode } from '../message';
+import { Done, PollingTransport } from './polling';
+
+/** Longer URLs are refused here and there on the way; a POST body is not. */
+const URL_LENGTH_MAX = 2000;
+
+export class XhrTransport extends PollingTransport {
+  static transportName = 'xhr';
+  private requests: XMLHttpRequest[] = [];
+
+  static isEnabled(): boolean {
+    return typeof XMLHttpRequest !== 'undefined' && 'withCredentials' in new XMLHttpRequest();
+  }
+
+  close(): ClientMessage[] {
+    const unsent = super.close();
+    this.requests.forEach((request) => request.abort());
+    return unsent;
+  }
+
+  protected request(message: ClientMessage, limitMs: number, done: Done): void {
+    const request = new XMLHttpRequest();
+    const body = 'data=' + encodeURIComponent(encode(message));
+    const url = urlOf(this.link.address, 'http', '/chloe/xhr');
+    const pollUrl = url + '/' + Date.now() + '?' + body;
+    const get = message.type === 'poll' && pollUrl.length <= URL_LENGTH_MAX;
+    this.requests.push(request);
+    request.onloadend = () => {
+      this.requests = this.requests.filter((other) => other !== request);
+      if (!this.closed) done(answerOf(request));
+    };
+    request.open(get ? 'GET' : 'POST', get ? pollUrl : url);
+    request.timeout = limitMs;
+    if (!get) request.setRequestHeader('Content-Type', 'application/x-www-form-urlencoded; charset=utf-8');
+    request.send(get ? null : body);
+  }
+}
+
+/** Nothing for what may go better next time; else what the server said. */
+function answerOf(request: XMLHttpRequest): ReturnType<typeof decode> {
+  const { status } = request;
+  // 0: no connection, no answer in time, or one without the header that CORS wants.
+  if (!status || status === 429 || status >= 500) return undefined;
+  const answer = decode(request.responseText);
+  if (status < 300 || (answer && answer.type === 'error')) return answer;
+  return { type: 'error', code: 'http_' + status, message: request.responseText || 'HTTP ' + status };
+}
