@@ -1,1 +1,62 @@
-//! Being built.
+//! FLOOR 7: the command line.
+//!
+//! One file for each command; what several of them need stands above them. A
+//! command returns a [`Failure`] or nothing, and prints only what it is asked
+//! for. Called by `main`.
+
+pub mod failure;
+
+pub mod arguments;
+pub mod help;
+
+mod logging;
+mod places;
+mod settings;
+
+mod pid_file;
+mod signals;
+
+mod check;
+mod serve;
+mod stop;
+
+mod start;
+
+mod restart;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+use failure::{Failure, say};
+
+/// Does what the process's arguments ask for; returns its exit code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse(std::env::args_os().skip(1));
+    match arguments.and_then(|arguments| run(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.help {
+        return say(&arguments.command.map_or_else(help::overview, help::of));
+    }
+    if arguments.version {
+        return say(&help::version());
+    }
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Check => check::run(arguments),
+        command => {
+            let config = settings::of_process(arguments)?;
+            match command {
+                Command::Serve => serve::foreground(config),
+                Command::Start => start::run(arguments, &config),
+                Command::Daemon => start::daemon(config),
+                Command::Stop => stop::run(&config),
+                Command::Restart => restart::run(arguments, &config),
+                _ => Err(Failure::Failed("not yet there".to_owned())),
+            }
+        }
+    }
+}

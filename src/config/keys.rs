@@ -147,7 +147,7 @@ keys! {
     log_dir: PathBuf = PathBuf::new(), check::any;
     /// The least that is logged: off, error, warn, info, debug or trace.
     log_level: String = "info".into(), |value| check::log_level(value);
-    /// The file with the process id; empty: start and stop choose one by the port.
+    /// The file with the process id; empty: start and stop choose it by port.
     pid_file: PathBuf = PathBuf::new(), check::any;
     /// How long stopping may take, to deliver and relay what is accepted.
     shutdown_timeout_ms: u64 = 10_000, |&n| check::range(n, 0, HOUR);

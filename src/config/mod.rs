@@ -6,9 +6,10 @@
 //! opened or bound here: `cli` reads the file, `net` and `server` use the
 //! values. Called by `cli`, `net` and `server`.
 
+mod value;
+
 mod check;
 mod suggest;
-mod value;
 
 mod keys;
 

@@ -61,11 +61,11 @@ pub(super) fn raise_open_files_limit(connections_max: u64) -> Option<u64> {
     };
     match in_force {
         Some(files) if files < connections_max.saturating_add(SPARE_FILES) => log::warn!(
-            "open files limit={files} connections_max={connections_max} hint=\"room for about {} connections; raise it: ulimit -n, or LimitNOFILE in systemd\"",
+            "event=open_files limit={files} connections_max={connections_max} hint=\"room for about {} connections; raise it: ulimit -n, or LimitNOFILE in systemd\"",
             files.saturating_sub(SPARE_FILES)
         ),
-        Some(files) => log::info!("open files limit={files}"),
-        None => log::info!("open files limit=none"),
+        Some(files) => log::info!("event=open_files limit={files}"),
+        None => log::info!("event=open_files limit=none"),
     }
     in_force
 }

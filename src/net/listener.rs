@@ -53,7 +53,7 @@ impl Listeners {
         let mut kinds = bind_addresses(&config.listen_addresses, config.port)?;
         if let Some(path) = unix_socket_path(config) {
             let (listener, file) = bind::unix(path)?;
-            log::info!("listening unix_socket={}", path.display());
+            log::info!("event=listening unix_socket={}", path.display());
             kinds.push(Kind::Unix(listener, file));
         }
         if kinds.is_empty() {
@@ -222,12 +222,14 @@ fn bind_addresses(addresses: &[String], port: u16) -> Result<Vec<Kind>, BindErro
         match listener {
             Ok(listener) => {
                 let address = listener.local_addr().unwrap_or((ip, chosen).into());
-                log::info!("listening address={address}");
+                log::info!("event=listening address={address}");
                 chosen = address.port();
                 kinds.push(Kind::Tcp(listener));
             }
             Err(error) if ip.is_unspecified() && bind::is_family_missing(&error) => {
-                log::info!("not listening address={ip} reason=\"this host does not have it\"");
+                log::info!(
+                    "event=not_listening address={ip} reason=\"this host does not have it\""
+                );
                 skipped = Some(BindError::Tcp((ip, chosen).into(), error));
             }
             Err(error) => return Err(BindError::Tcp((ip, chosen).into(), error)),

@@ -1,0 +1,90 @@
+//! `chloe`: a server, from its settings to its end.
+//!
+//! Puts the parts together: pid file, log, sockets, server, signals. What runs
+//! in the background or beside a demo app runs through here too. Called by
+//! `cli::main`, `start` and `demo`.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use super::failure::Failure;
+use super::logging;
+use super::pid_file::PidFile;
+use super::places::{Places, is_set};
+use super::signals::{self, Hangup};
+use crate::config::Config;
+use crate::net::{EventLoop, random_seed};
+use crate::server::Server;
+
+/// Runs in the foreground until it is told to end.
+///
+/// # Errors
+/// It cannot start, or the event loop fails.
+pub fn foreground(config: Config) -> Result<(), Failure> {
+    if !is_set(&config.log_dir) {
+        let hangup = match io::stderr().is_terminal() {
+            true => Hangup::Stop,
+            false => Hangup::Ignore,
+        };
+        return run(config, hangup, |_| Ok(()));
+    }
+    let log_file = Places::of_process().log_file(&config);
+    let terminal = logging::redirect(&log_file)?;
+    let mut terminal = Some(terminal);
+    let listening = |_: &EventLoop| {
+        terminal = None;
+        Ok(())
+    };
+    let result = run(config, Hangup::Reopen(log_file), listening);
+    if let Some(terminal) = terminal {
+        // Why it did not start is told where it was started.
+        logging::restore(terminal);
+    }
+    result
+}
+
+/// Runs until it is told to end. `listening` is called once, when the sockets
+/// are open, and may still refuse.
+///
+/// # Errors
+/// It cannot start, or the event loop fails.
+pub fn run(
+    config: Config,
+    hangup: Hangup,
+    listening: impl FnOnce(&EventLoop) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    logging::begin(&config.log_level);
+    let pid_file = match is_set(&config.pid_file) {
+        true => Some(PidFile::create(&config.pid_file)?),
+        false => None,
+    };
+    check_doc_root(&config.doc_root)?;
+    let event_loop = EventLoop::bind(&config).map_err(|e| Failure::Failed(e.to_string()))?;
+    let seed = random_seed()
+        .map_err(|e| Failure::Failed(format!("the system gives no random numbers: {e}")))?;
+    let server = Server::new(config, seed, event_loop.now());
+    signals::watch(event_loop.handle(), hangup)
+        .map_err(|e| Failure::Failed(format!("the system lets no signals be watched: {e}")))?;
+    listening(&event_loop)?;
+    let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
+    log::info!("event=started version={version} pid={pid}");
+    let result = event_loop.run(server);
+    // Before it is told that it ended: whoever starts the next finds no file.
+    drop(pid_file);
+    match &result {
+        Ok(()) => log::info!("event=stopped pid={pid}"),
+        Err(error) => log::error!("event=failed pid={pid} reason=\"{error}\""),
+    }
+    result.map_err(|e| Failure::Failed(format!("the event loop failed: {e}; start Chloe anew")))
+}
+
+/// A folder that is not there would be told only to each browser, as 404.
+fn check_doc_root(doc_root: &Path) -> Result<(), Failure> {
+    if !is_set(doc_root) || doc_root.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!(
+        "doc_root: {} is no folder that this user can open; make it, or set doc_root to another",
+        doc_root.display()
+    )))
+}

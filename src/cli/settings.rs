@@ -1,0 +1,154 @@
+//! The configuration of one run: defaults, file, environment, flags.
+//!
+//! What a setting means and whether it is right is `config`'s to say; here the
+//! three places are read, in the order in which a later one wins. Called by
+//! every command.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::arguments::Arguments;
+use super::failure::{Failure, path_failure};
+use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX};
+
+/// Names the configuration file, where `--config` does not.
+pub const FILE_VARIABLE: &str = "CHLOE_CONFIG";
+
+/// The settings of this process: those of `arguments`, of its environment, and
+/// of the file that either names.
+///
+/// # Errors
+/// The file cannot be read, or something in one of the three is wrong.
+pub fn of_process(arguments: &Arguments) -> Result<Config, Failure> {
+    let environment = env::vars_os().filter(|(name, _)| is_ours(name));
+    gather(arguments, environment)
+}
+
+/// The defaults, changed by the file at `path` alone.
+///
+/// # Errors
+/// The file cannot be read, or is wrong.
+pub fn of_file(path: &Path) -> Result<Config, Failure> {
+    let config = Config::from_toml(&read(path)?, path).map_err(wrong)?;
+    config.validate().map_err(|error| {
+        // The file is the only place where it can stand.
+        Failure::Usage(format!("{}: {error}", path.display()))
+    })?;
+    Ok(config)
+}
+
+fn gather(
+    arguments: &Arguments,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Config, Failure> {
+    let mut file = arguments.config_file.clone();
+    let mut variables = Vec::new();
+    for (name, value) in environment {
+        if name == FILE_VARIABLE {
+            if file.is_none() && !value.is_empty() {
+                file = Some(PathBuf::from(value));
+            }
+        } else {
+            variables.push((text(&name, &name)?, text(&name, &value)?));
+        }
+    }
+    // So that of several mistakes the same one is told each time.
+    variables.sort();
+    let mut config = Config::default();
+    if let Some(path) = file {
+        config.apply_toml(&read(&path)?, &path).map_err(wrong)?;
+    }
+    for (name, value) in &variables {
+        config.set_environment(name, value).map_err(wrong)?;
+    }
+    for (key, value) in &arguments.settings {
+        config.set(key, value).map_err(wrong)?;
+    }
+    config.validate().map_err(wrong)?;
+    Ok(config)
+}
+
+fn is_ours(name: &OsStr) -> bool {
+    let prefix = ENVIRONMENT_PREFIX.as_bytes();
+    name.as_encoded_bytes().starts_with(prefix)
+}
+
+fn text(name: &OsStr, value: &OsStr) -> Result<String, Failure> {
+    let text = value.to_str().map(str::to_owned);
+    text.ok_or_else(|| {
+        let name = name.to_string_lossy();
+        Failure::Usage(format!(
+            "environment variable {name}: it is not UTF-8; write it anew or unset it"
+        ))
+    })
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let advice = "check the path and its rights, or leave --config out for the defaults";
+    let bytes = fs::read(path).map_err(|e| path_failure("read", path, &e, advice))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|&&byte| byte == b'\n')
+            .count();
+        Failure::Usage(format!(
+            "{}:{line}: is not UTF-8: save the file in that encoding",
+            path.display()
+        ))
+    })
+}
+
+fn wrong(error: ConfigError) -> Failure {
+    Failure::Usage(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(flags: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Config, Failure> {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            let owned = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+            owned.collect()
+        };
+        let arguments = Arguments {
+            settings: owned(flags),
+            ..Arguments::default()
+        };
+        let variables = owned(variables).into_iter();
+        gather(&arguments, variables.map(|(k, v)| (k.into(), v.into())))
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_it_over_the_file() {
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/chloe.toml");
+        let file = ("CHLOE_CONFIG", example);
+        let config = gathered(&[], &[file]).unwrap();
+        assert_eq!(config, Config::default());
+        let config = gathered(
+            &[("port", "2")],
+            &[("CHLOE_POLL_HOLD_MS", "99"), file, ("CHLOE_PORT", "1")],
+        );
+        let config = config.unwrap();
+        assert_eq!((config.port, config.poll_hold_ms), (2, 99));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let said = |flags: &[_], variables: &[_]| {
+            let failure = gathered(flags, variables).unwrap_err();
+            (failure.code(), failure.to_string())
+        };
+        let (code, line) = said(&[], &[("CHLOE_PROT", "1")]);
+        assert_eq!(code, 2);
+        assert!(line.ends_with("did you mean CHLOE_PORT?"), "{line}");
+        let (code, line) = said(&[("port", "x")], &[]);
+        assert_eq!(code, 2);
+        assert!(line.starts_with("--port: "), "{line}");
+        let (code, line) = said(&[], &[("CHLOE_CONFIG", "/nowhere/chloe.toml")]);
+        assert_eq!(code, 1);
+        assert!(line.starts_with("cannot read /nowhere/chloe.toml: there is no such file"));
+    }
+}

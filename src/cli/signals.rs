@@ -1,0 +1,52 @@
+//! What the signals of a running server do.
+//!
+//! A thread of its own waits for them, parked, and calls the event loop's
+//! handle; the loop itself knows of no signals. Called by `serve`.
+
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::logging;
+use crate::net::Handle;
+
+/// What SIGHUP asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// Opens the log at this path anew.
+    Reopen(PathBuf),
+    /// There is nothing to open anew: whoever reads standard error keeps it.
+    Ignore,
+    /// The terminal that it was started from is gone: as SIGTERM.
+    Stop,
+}
+
+/// Begins to watch. SIGTERM and SIGINT begin the shutdown, a second one ends
+/// it at once; SIGHUP does what `hangup` says.
+///
+/// # Errors
+/// The system takes no handler or gives no thread.
+pub fn watch(handle: Handle, hangup: Hangup) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let watching = move || {
+        for signal in signals.forever() {
+            match (signal, &hangup) {
+                (SIGHUP, Hangup::Reopen(path)) => logging::reopen(path),
+                (SIGHUP, Hangup::Ignore) => {}
+                (SIGTERM, _) => stop(&handle, "SIGTERM"),
+                (SIGINT, _) => stop(&handle, "SIGINT"),
+                _ => stop(&handle, "SIGHUP"),
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(watching).map(drop)
+}
+
+fn stop(handle: &Handle, signal: &str) {
+    log::info!("event=stopping signal={signal}");
+    handle.shutdown();
+}
