@@ -182,7 +182,7 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
     match UnixStream::connect(path) {
         Ok(_) => Err(BindError::UnixInUse(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            log::info!("a stale socket is replaced path={}", path.display());
+            log::info!("event=stale_socket_replaced path={}", path.display());
             fs::remove_file(path).map_err(failed)
         }
         Err(error) => Err(failed(error)),
@@ -215,7 +215,7 @@ impl Drop for SocketFile {
             && let Err(error) = fs::remove_file(&self.path)
         {
             let path = self.path.display();
-            log::warn!("the socket file stays behind path={path} reason=\"{error}\"");
+            log::warn!("event=socket_file_left path={path} reason=\"{error}\"");
         }
     }
 }

@@ -61,7 +61,7 @@ impl Handle {
     /// Makes the loop take a turn.
     pub(super) fn wake(&self) {
         if let Err(error) = self.0.waker.wake() {
-            log::error!("the event loop cannot be woken reason=\"{error}\"");
+            log::error!("event=wake_failed reason=\"{error}\"");
         }
     }
 }

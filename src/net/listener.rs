@@ -167,7 +167,7 @@ impl Listeners {
         if now.ms >= self.quiet_until {
             self.quiet_until = now.after(PAUSE_MS);
             log::warn!(
-                "new connections wait reason=\"{error}\" hint=\"raise the limit of open files: ulimit -n, or LimitNOFILE in systemd\""
+                "event=accept_paused reason=\"{error}\" hint=\"raise the limit of open files: ulimit -n, or LimitNOFILE in systemd\""
             );
         }
     }

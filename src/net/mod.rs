@@ -261,7 +261,7 @@ impl EventLoop {
         match socket.stream.register(self.poll.registry(), token) {
             Ok(()) => self.sockets.insert(key, socket),
             Err(error) => {
-                log::warn!("a connection cannot be watched reason=\"{error}\"");
+                log::warn!("event=watch_failed reason=\"{error}\"");
                 let connecting = socket.stage == Stage::Connecting;
                 self.dead.push(socket.stream);
                 self.again = true;

@@ -12,7 +12,7 @@ use crate::base::slots::{Key, Slots};
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 use crate::config::Config;
-use crate::hub::{Hub, HubLimits, Retention, SessionKey, Stream};
+use crate::hub::{Gap, Hub, HubLimits, Retention, SessionKey, Stream};
 use crate::transport::contract::{Answer, Polling};
 use crate::wire::http::{Framing, HttpLimits, Response};
 use crate::wire::signature::Secret;
@@ -78,6 +78,8 @@ pub struct Core {
     pub scratch: Vec<u8>,
     pub stats: Stats,
     pub started_ms: u64,
+    /// When a gap was last written to the log.
+    pub gap_logged_ms: u64,
     /// When the draining ends, once it has begun.
     pub drained_by_ms: Option<u64>,
 }
@@ -117,6 +119,7 @@ impl Core {
             scratch: Vec::new(),
             stats: Stats::default(),
             started_ms: now.ms,
+            gap_logged_ms: 0,
             drained_by_ms: None,
             config,
         }
@@ -249,6 +252,21 @@ impl Core {
     /// The connection that a session's publications go to.
     pub fn conn_of(stream: Stream) -> ConnKey {
         Key::from_u64(stream)
+    }
+
+    /// Counts publications that a session will never get, and says so: once a
+    /// second at most, or a crowd of slow readers would fill the log.
+    pub fn note_gap(&mut self, now: Time, transport: &str, gap: &Gap) {
+        self.stats.missed += gap.missed;
+        if now.ms >= self.gap_logged_ms + 1_000 || self.gap_logged_ms == 0 {
+            self.gap_logged_ms = now.ms;
+            log::warn!(
+                "event=gap transport={transport} channel={:?} missed={} missed_in_all={}",
+                gap.channel,
+                gap.missed,
+                self.stats.missed
+            );
+        }
     }
 
     /// Whether the server is about to stop.

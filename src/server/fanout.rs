@@ -121,7 +121,7 @@ fn write_stream(
     if ending.has_begun() || !is_attached(core, session, key) {
         return Ok(Step::Done);
     }
-    if tell_gaps(core, key, session, modern) {
+    if tell_gaps(core, now, key, session, modern) {
         return Ok(Step::More);
     }
     let written = {
@@ -170,15 +170,10 @@ fn write_vectored(writer: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result
 }
 
 /// Says what the session will never get; true if something was said.
-fn tell_gaps(core: &mut Core, key: ConnKey, session: SessionKey, modern: bool) -> bool {
+fn tell_gaps(core: &mut Core, now: Time, key: ConnKey, session: SessionKey, modern: bool) -> bool {
     let mut told = false;
     while let Some(gap) = core.hub.take_gap(session) {
-        core.stats.missed += gap.missed;
-        log::warn!(
-            "event=gap transport=websocket channel={:?} missed={}",
-            gap.channel,
-            gap.missed
-        );
+        core.note_gap(now, "websocket", &gap);
         // An old client would take it for a message (protocol A.5).
         if modern && let Some(conn) = core.conns.get_mut(key) {
             websocket::gap(conn.outbox.tail(), &gap);
@@ -243,13 +238,7 @@ pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
     core.hub.mark_unconfirmed(session);
     let mut batch = Batch::default();
     while let Some(gap) = core.hub.take_gap(session) {
-        core.stats.missed += gap.missed;
-        log::warn!(
-            "event=gap transport={} channel={:?} missed={}",
-            held.context.polling.name,
-            gap.channel,
-            gap.missed
-        );
+        core.note_gap(now, held.context.polling.name, &gap);
         if held.poll.modern {
             (held.context.polling.add_gap)(&mut batch, &gap);
         }

@@ -200,6 +200,9 @@ impl Server {
         if self.hub_due_ms().is_some_and(|at_ms| at_ms <= now.ms) {
             self.core.hub.expire(now);
         }
+        if self.core.drained_by_ms.is_some_and(|by_ms| by_ms <= now.ms) {
+            self.core.callbacks.abandon(now);
+        }
         if self
             .core
             .callbacks

@@ -202,7 +202,10 @@ impl Callbacks {
     /// The answer to [`Event::Resolve`]: addresses, or what went wrong.
     pub fn handle_resolved(&mut self, now: Time, result: Result<Vec<SocketAddr>, String>) {
         if let Err(error) = &result {
-            log::debug!("relay resolve=failed url={} error={error:?}", self.url);
+            log::debug!(
+                "event=relay_resolve_failed url={} error={error:?}",
+                self.url
+            );
         }
         if !self.lanes.resolved(result.unwrap_or_default()) {
             self.app_failed(now, Failure::Unresolved, None);
@@ -354,21 +357,21 @@ impl Callbacks {
 
     fn app_answered(&mut self) {
         if self.gate.answered() {
-            log::info!("relay app=up url={}", self.url);
+            log::info!("event=app_up url={}", self.url);
         }
     }
 
     fn app_failed(&mut self, now: Time, failure: Failure, asked_ms: Option<u64>) {
         let (backoff, random) = (self.backoff, &mut self.random);
         if self.gate.failed(now.ms, asked_ms, backoff, random) {
-            log::warn!("relay app=down url={} cause=\"{failure}\"", self.url);
+            log::warn!("event=app_down url={} cause=\"{failure}\"", self.url);
         }
     }
 
     fn give_up(&mut self, now: Time, pending: Pending, reason: GivenUp) {
         self.counters.given_up += 1;
         log::warn!(
-            "relay given_up={} session={:?} webhook_id={} attempts={} age_ms={} reason=\"{reason}\"",
+            "event=relay_given_up code={} session={:?} webhook_id={} attempts={} age_ms={} reason=\"{reason}\"",
             reason.code(),
             pending.message.session,
             webhook_id(&pending),
