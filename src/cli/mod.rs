@@ -16,8 +16,14 @@ mod settings;
 mod pid_file;
 mod signals;
 
+mod reach;
+
+mod client;
+
 mod check;
+mod ping;
 mod serve;
+mod status;
 mod stop;
 
 mod start;
@@ -54,6 +60,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
                 Command::Start => start::run(arguments, &config),
                 Command::Daemon => start::daemon(config),
                 Command::Stop => stop::run(&config),
+                Command::Ping => ping::run(&config),
+                Command::Status => status::run(&config, arguments.json),
                 Command::Restart => restart::run(arguments, &config),
                 _ => Err(Failure::Failed("not yet there".to_owned())),
             }

@@ -1,0 +1,21 @@
+//! `chloe ping`: whether a Chloe answers. For people, and for health checks.
+
+use super::client::Client;
+use super::failure::{Failure, say};
+use crate::config::Config;
+
+/// Asks, and says who answers.
+///
+/// # Errors
+/// [`Failure::NotRunning`] if nobody listens; something else answers, or nothing.
+pub fn run(config: &Config) -> Result<(), Failure> {
+    let mut client = Client::connect(config)?;
+    let body = client.request("/chloe/ping", b"")?.good()?;
+    let place = client.place();
+    match body.as_str() {
+        "pong" => say(&format!("Chloe answers at {place}.\n")),
+        _ => Err(Failure::Failed(format!(
+            "what answers at {place} is not Chloe: check port and listen_addresses"
+        ))),
+    }
+}
