@@ -22,10 +22,12 @@ mod client;
 
 mod check;
 mod ping;
+mod send;
 mod serve;
 mod status;
 mod stop;
 
+mod demo;
 mod start;
 
 mod restart;
@@ -62,6 +64,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
                 Command::Stop => stop::run(&config),
                 Command::Ping => ping::run(&config),
                 Command::Status => status::run(&config, arguments.json),
+                Command::Demo => demo::run(config, arguments.app_port),
+                Command::Send => send::run(&config, &arguments.words),
                 Command::Restart => restart::run(arguments, &config),
                 _ => Err(Failure::Failed("not yet there".to_owned())),
             }

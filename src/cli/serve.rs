@@ -4,7 +4,6 @@
 //! in the background or beside a demo app runs through here too. Called by
 //! `cli::main`, `start` and `demo`.
 
-use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use super::failure::Failure;
@@ -22,11 +21,7 @@ use crate::server::Server;
 /// It cannot start, or the event loop fails.
 pub fn foreground(config: Config) -> Result<(), Failure> {
     if !is_set(&config.log_dir) {
-        let hangup = match io::stderr().is_terminal() {
-            true => Hangup::Stop,
-            false => Hangup::Ignore,
-        };
-        return run(config, hangup, |_| Ok(()));
+        return run(config, Hangup::without_log(), |_| Ok(()));
     }
     let log_file = Places::of_process().log_file(&config);
     let terminal = logging::redirect(&log_file)?;

@@ -3,7 +3,7 @@
 //! A thread of its own waits for them, parked, and calls the event loop's
 //! handle; the loop itself knows of no signals. Called by `serve`.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::thread;
 
@@ -22,6 +22,16 @@ pub enum Hangup {
     Ignore,
     /// The terminal that it was started from is gone: as SIGTERM.
     Stop,
+}
+
+impl Hangup {
+    /// For a server that logs to the standard error that it was started with.
+    pub fn without_log() -> Hangup {
+        match io::stderr().is_terminal() {
+            true => Hangup::Stop,
+            false => Hangup::Ignore,
+        }
+    }
 }
 
 /// Begins to watch. SIGTERM and SIGINT begin the shutdown, a second one ends

@@ -2,7 +2,7 @@
 //!
 //! Two ways to read that look alike and differ in `+`, in `%uXXXX` and in what
 //! `%XX` means; so each has its own function. Called by the server's API and
-//! by the XHR and JSONP transports.
+//! by the XHR and JSONP transports; forms are written by the command line.
 
 use std::borrow::Cow;
 
@@ -10,6 +10,13 @@ use std::borrow::Cow;
 /// `+` is a blank, `%XX` is UTF-8; what is not UTF-8 becomes U+FFFD.
 pub fn form_pairs(bytes: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     form_urlencoded::parse(bytes)
+}
+
+/// A form of these pairs, as [`form_pairs`] reads it: the body of a POST to `/send`.
+pub fn encode_form(pairs: &[(&str, &str)]) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(pairs);
+    form.finish()
 }
 
 /// The value of `data=` in the query or the body of `/chloe/xhr` and
@@ -112,6 +119,18 @@ mod tests {
                 ("\u{fffd}", "1")
             ]
         );
+    }
+
+    #[test]
+    fn what_is_written_as_a_form_is_read_as_it_was() {
+        let pairs = [
+            ("channel", "a&b=c"),
+            ("data", "1 + 1 = 2 \u{e9}\n\u{1f600}%"),
+        ];
+        let form = encode_form(&pairs);
+        assert!(form.is_ascii(), "{form}");
+        let read: Vec<_> = form_pairs(form.as_bytes()).collect();
+        assert_eq!(read, pairs.map(|(name, value)| (name.into(), value.into())));
     }
 
     #[test]
