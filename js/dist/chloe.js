@@ -594,6 +594,8 @@
       this.waiters = [];
       /** Whether the page knows that there is no connection: it is told once, not at each attempt. */
       this.toldOfLoss = true;
+      /** The address proved good: from then on the loss of a connection is nothing to complain of. */
+      this.hasConnected = false;
       this.positions = new Positions();
       this.queue = [];
       this.idCount = 0;
@@ -682,7 +684,7 @@
         changed: (state) => {
           this.emit("state", state);
           if (state === "connected") this.welcome();
-          if (state === "waiting" && !this.toldOfLoss && !this.session) {
+          if (state === "waiting" && !this.toldOfLoss && !this.hasConnected) {
             this.raise(failure("no_connection", "No connection to Chloe at " + url + ". Trying on.", true));
           }
           if ((state === "waiting" || state === "closed") && !this.toldOfLoss) {
@@ -704,6 +706,7 @@
       const channels = answer.channels || {};
       if (!answer.resumed) this.positions.forget(SESSION);
       this.session = answer.sessionId;
+      this.hasConnected = true;
       this.toldOfLoss = false;
       this.leaving.clear();
       Object.keys(channels).forEach((channel) => {

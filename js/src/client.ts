@@ -42,6 +42,8 @@ export class Chloe {
   /** Whether the page knows that there is no connection: it is told once, not at each attempt. */
   private toldOfLoss = true;
 
+  /** The address proved good: from then on the loss of a connection is nothing to complain of. */
+  private hasConnected = false;
   private session?: string;
   private positions = new Positions();
   private queue: ClientMessage[] = [];
@@ -145,7 +147,7 @@ export class Chloe {
       changed: (state) => {
         this.emit('state', state);
         if (state === 'connected') this.welcome();
-        if (state === 'waiting' && !this.toldOfLoss && !this.session) {
+        if (state === 'waiting' && !this.toldOfLoss && !this.hasConnected) {
           this.raise(failure('no_connection', 'No connection to Chloe at ' + url + '. Trying on.', true));
         }
         if ((state === 'waiting' || state === 'closed') && !this.toldOfLoss) {
@@ -169,6 +171,7 @@ export class Chloe {
     const channels = answer.channels || {};
     if (!answer.resumed) this.positions.forget(SESSION);
     this.session = answer.sessionId;
+    this.hasConnected = true;
     this.toldOfLoss = false;
     this.leaving.clear();
     Object.keys(channels).forEach((channel) => {

@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { World, connected, messageOf } from './world.mjs';
+
+/** A client connected by XHR. */
+function byXhr() {
+  const world = new World();
+  const chloe = new world.Chloe({ transports: ['xhr'] });
+  const heard = [];
+  const errors = [];
+  chloe.onmessage((data) => heard.push(data));
+  chloe.on('error', (error) => errors.push(error.code));
+  chloe.connect();
+  world.request('connect').answer(200, connected());
+  return { world, chloe, heard, errors };
+}
+
+/** A client connected by JSONP. */
+function byJsonp() {
+  const world = new World();
+  const chloe = new world.Chloe({ transports: ['jsonp'] });
+  const heard = [];
+  const errors = [];
+  chloe.onmessage((data) => heard.push(data));
+  chloe.on('error', (error) => errors.push(error.code));
+  chloe.connect();
+  world.respond(world.tag('connect'), connected({ id: 1 }));
+  return { world, chloe, heard, errors };
+}
+
+const delivery = (data, offset, more = {}) => ({ data, version: 1, channel: '/all', offset, ...more });
+
+test('xhr: simple requests, the session and the positions in each poll', () => {
+  const { world, chloe, heard } = byXhr();
+  assert.equal(chloe.transport, 'xhr');
+  const [connect] = world.requests;
+  assert.deepEqual([connect.method, connect.url], ['POST', 'http://chloe.test:8901/chloe/xhr']);
+  assert.deepEqual(connect.headers, { 'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8' });
+  const poll = world.request('poll');
+  assert.match(poll.url, /^http:\/\/chloe\.test:8901\/chloe\/xhr\/\d+\?data=%7B/);
+  assert.deepEqual([poll.method, poll.headers, poll.timeout], ['GET', {}, 35000]);
+  assert.deepEqual(poll.message, { type: 'poll', version: 1, sessionId: 's1', wait: 25000, positions: { '/all': 'aa:0' } });
+  poll.answer(200, { messages: [delivery('a', 1), delivery('b', 2)] });
+  assert.deepEqual(heard, ['a', 'b']);
+  assert.deepEqual(world.request('poll').message.positions, { '/all': 'aa:2' });
+});
+
+test('xhr: blanks ahead of the JSON are no matter, and an empty answer is asked again, not in a storm', () => {
+  const { world, heard } = byXhr();
+  world.request('poll').answer(200, '   {"messages":[{"data":"a","channel":"/all","offset":1}]}');
+  assert.deepEqual(heard, ['a']);
+  world.pass(25000);
+  world.request('poll').answer(200, { messages: [] });
+  assert.equal(world.open.length, 1);
+  world.request('poll').answer(200, { messages: [] });
+  assert.equal(world.open.length, 0, 'it came back at once');
+  world.pass(500);
+  assert.equal(world.open.length, 1);
+});
+
+test('xhr: one message at a time, in order, beside the poll', () => {
+  const { world, chloe } = byXhr();
+  chloe.send('1');
+  chloe.subscribe('news', () => {});
+  chloe.send('2');
+  assert.deepEqual(world.open.map((request) => request.message.type), ['poll', 'message']);
+  assert.deepEqual(world.open[1].message, { type: 'message', version: 1, sessionId: 's1', data: '1' });
+  world.request('message').answer(200);
+  world.request('channel-subscribe').answer(200, { type: 'subscribed', version: 1, id: '1', channel: 'news', position: 'bb:7', recovered: true });
+  assert.equal(world.request('message').message.data, '2');
+});
+
+test('xhr: a delivery may overtake the answer to its subscription', () => {
+  const { world, chloe } = byXhr();
+  const news = [];
+  chloe.subscribe('news', (data) => news.push(data));
+  world.request('poll').answer(200, { messages: [delivery('x', 8, { channel: 'news' })] });
+  world.request('channel-subscribe').answer(200, { type: 'subscribed', version: 1, id: '1', channel: 'news', position: 'bb:7', recovered: true });
+  world.request('poll').answer(200, { messages: [delivery('x', 8, { channel: 'news' }), delivery('y', 9, { channel: 'news' })] });
+  assert.deepEqual(news, ['x', 'y']);
+  assert.equal(world.request('poll').message.positions.news, 'bb:9');
+});
+
+test('xhr: a long poll goes by POST', () => {
+  const { world, chloe } = byXhr();
+  const channels = Object.fromEntries(Array.from({ length: 60 }, (_, i) => ['channel' + i, { position: 'aa:' + i, recovered: true }]));
+  Object.keys(channels).forEach((channel) => chloe.subscribe(channel, () => {}));
+  world.request('poll').answer(0);
+  world.pass(250);
+  world.request('connect').answer(200, connected({ resumed: true, channels }));
+  const poll = world.request('poll');
+  assert.deepEqual([poll.method, poll.url], ['POST', 'http://chloe.test:8901/chloe/xhr']);
+  assert.equal(messageOf(poll.body).positions.channel59, 'aa:59');
+});
+
+test('xhr: an unknown session is opened anew, with the positions and without a message lost', () => {
+  const { world, chloe, errors } = byXhr();
+  const gone = { type: 'error', version: 1, code: 'unknown_session', message: 'Gone.', temporary: false };
+  chloe.send('kept');
+  world.request('message').answer(404, gone);
+  assert.equal(world.open.length, 0, 'the poll is given up');
+  world.pass(250);
+  assert.deepEqual(world.request('connect').message, { type: 'connect', version: 1, positions: { '/all': 'aa:0' } });
+  world.request('connect').answer(200, connected({ sessionId: 's2' }));
+  const { sessionId, data } = world.request('message').message;
+  assert.deepEqual([sessionId, data], ['s2', 'kept']);
+  world.request('poll').answer(404, gone);
+  assert.equal(chloe.state, 'waiting');
+  assert.deepEqual(errors, []);
+});
+
+test('xhr: a refused message is told and does not hold up the rest; 5xx, 429 and silence are tried again', () => {
+  const { world, chloe, errors } = byXhr();
+  chloe.send('1');
+  chloe.send('2');
+  world.request('message').answer(413, { type: 'error', version: 1, code: 'too_long', message: 'Shorter.', temporary: false });
+  assert.deepEqual(errors, ['too_long']);
+  for (const status of [503, 429, 0]) {
+    assert.equal(world.request('message').message.data, '2');
+    world.request('message').answer(status);
+    assert.equal(chloe.state, 'waiting');
+    world.pass(20000);
+    world.request('connect').answer(200, connected({ resumed: true }));
+  }
+  world.request('message').answer(400, 'Not Found');
+  assert.deepEqual(errors, ['too_long', 'http_400']);
+  assert.equal(chloe.state, 'connected');
+});
+
+test('jsonp: what the tags ask, and that they are removed', () => {
+  const { world, chloe, heard } = byJsonp();
+  assert.match(world.scripts[0].src, /^http:\/\/chloe\.test:8901\/chloe\/jsonp\.js\?data=[^&]*&ts=[\d.]+$/);
+  assert.deepEqual(messageOf(world.scripts[0].src), { type: 'connect', version: 1, positions: {}, id: 1 });
+  assert.equal(world.tags.length, 1);
+  const poll = messageOf(world.tag('poll').src);
+  assert.deepEqual(poll, { type: 'poll', version: 1, sessionId: 's1', wait: 25000, positions: { '/all': 'aa:0' }, id: 1 });
+  world.respond(world.tag('poll'), { type: 'poll', id: 1, version: 1, messages: [delivery('a', 1), delivery('b', 2)] });
+  assert.deepEqual(heard, ['a', 'b']);
+  chloe.send('hi');
+  world.run(world.tag('message'), '');
+  assert.equal(world.tags.length, 1);
+  assert.equal(new Set(world.scripts.map((script) => script.src)).size, world.scripts.length);
+});
+
+test('jsonp: answers find their connection and their request by id', () => {
+  const { world, chloe, errors } = byJsonp();
+  const other = new world.Chloe({ transports: ['jsonp'] });
+  other.connect();
+  world.respond(world.tag('connect'), connected({ id: 2, sessionId: 's2' }));
+  other.subscribe('news', () => {});
+  chloe.subscribe('sports', () => {});
+  const subscribes = world.tags.map((tag) => messageOf(tag.src)).filter((message) => message.type === 'channel-subscribe');
+  assert.deepEqual(subscribes.map((message) => [message.id, message.sessionId]), [['2.1', 's2'], ['1.1', 's1']]);
+  world.respond(world.tags.find((tag) => tag.src.includes('sports')), { type: 'error', id: '1.1', code: 'no', message: 'No.' });
+  assert.deepEqual(errors, ['no']);
+});
+
+test('jsonp: the old ways of an answer still work', () => {
+  const { world, heard } = byJsonp();
+  const packed = (data, offset) => JSON.stringify(JSON.stringify(delivery(data, offset)));
+  const calls = [1, 2].map((offset) => `Chloe.JsonpTransport.connections[1].callbacks.onmessage(${packed('m' + offset, offset)});`);
+  world.pass(1000);
+  world.run(world.tag('poll'), calls.join('') + 'Chloe.JsonpTransport.connections[1].listenForMessages();');
+  assert.deepEqual(heard, ['m1', 'm2']);
+  assert.equal(messageOf(world.tag('poll').src).positions['/all'], 'aa:2');
+});
+
+test('jsonp: errors, failing scripts and scripts that never come', () => {
+  const { world, chloe, errors } = byJsonp();
+  chloe.send('kept');
+  world.tag('message').onerror();
+  assert.deepEqual([chloe.state, world.tags.length], ['waiting', 0]);
+  world.pass(250);
+  world.respond(world.tag('connect'), connected({ id: 2, resumed: true }));
+  assert.equal(messageOf(world.tag('message').src).data, 'kept');
+  world.respond(world.tag('poll'), { type: 'error', id: 2, code: 'unknown_session', message: 'Gone.' });
+  world.pass(500);
+  const connect = messageOf(world.tag('connect').src);
+  assert.equal(connect.sessionId, undefined);
+  world.respond(world.tag('connect'), connected({ id: connect.id }));
+  world.run(world.tag('message'), '');
+  world.pass(34999);
+  assert.equal(chloe.state, 'connected');
+  world.pass(1);
+  assert.equal(chloe.state, 'waiting');
+  assert.deepEqual(errors, []);
+});
+
+test('jsonp: late scripts of a closed connection find something that ignores them', () => {
+  const { world, chloe, heard } = byJsonp();
+  const poll = world.tag('poll');
+  chloe.disconnect();
+  poll.onload = () => {};
+  world.run(poll, 'Chloe.JsonpTransport.connections[1].callbacks.onmessage("{}");Chloe.JsonpTransport.connections[1].listenForMessages();');
+  world.respond(poll, { type: 'poll', id: 1, messages: [delivery('late', 1)] });
+  assert.deepEqual([heard, world.tags], [[], []]);
+  world.pass(60000);
+  assert.deepEqual(Object.keys(world.Chloe.JsonpTransport.connections), []);
+  assert.doesNotThrow(() => world.Chloe.JsonpTransport.response({ type: 'poll', id: 7 }));
+});
+
+test('jsonp: a message that no URL can hold is refused with a sentence, and the next goes on', () => {
+  const { world, chloe, errors } = byJsonp();
+  chloe.send('x'.repeat(9000));
+  chloe.send('short');
+  world.pass(0);
+  assert.deepEqual(errors, ['too_long']);
+  assert.equal(messageOf(world.tag('message').src).data, 'short');
+});
