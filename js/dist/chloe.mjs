@@ -2,9 +2,9 @@
 // src/address.ts
 var PORT = 8901;
 var scriptUrl;
-function loadedFrom(url) {
+function loadedFrom(url2) {
   try {
-    const parsed = new URL(url);
+    const parsed = new URL(url2);
     scriptUrl = parsed.hostname ? parsed : void 0;
   } catch (_error) {
     scriptUrl = void 0;
@@ -57,6 +57,12 @@ function remember(name) {
   } catch (_error) {
   }
 }
+function forget() {
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch (_error) {
+  }
+}
 
 // src/message.ts
 var VERSION = 1;
@@ -95,6 +101,8 @@ function decode(text) {
 // src/connector.ts
 var PATIENCE_MAX = 5;
 var STEADY_MS = 5e3;
+var FAITHFUL_ROUNDS = 2;
+var SILENCE_GRACE_MS = 5e3;
 var Connector = class {
   constructor(owner, address, transports, timeoutMs) {
     this.owner = owner;
@@ -109,10 +117,19 @@ var Connector = class {
     this.generation = 0;
     this.backoff = new Backoff();
     this.connectedAt = 0;
+    this.heardAt = 0;
+    /** The longest silence of a healthy connection; 0: not known. */
+    this.silenceMs = 0;
+    this.silent = () => this.lose(failure("silent", "Chloe was silent for too long.", true));
     /** The page may have slept, or changed networks: no reason to wait any longer. */
-    this.wake = () => {
-      const hidden = typeof document !== "undefined" && document.visibilityState === "hidden";
-      if (this.state === "waiting" && !hidden) this.begin();
+    this.wake = (event) => {
+      if (typeof document !== "undefined" && document.visibilityState === "hidden") return;
+      if (event.type === "online") {
+        this.proven = void 0;
+        forget();
+      }
+      if (this.state === "waiting") this.begin();
+      else if (this.transport && this.silenceMs && Date.now() - this.heardAt > this.silenceMs) this.silent();
     };
   }
   start() {
@@ -120,22 +137,30 @@ var Connector = class {
     this.listen("addEventListener");
     this.begin();
   }
-  stop() {
+  /** Ends, for good or, if `error` is given, for that. */
+  stop(error) {
     if (this.state === "closed") return;
     this.listen("removeEventListener");
-    this.drop();
+    this.backoff.failures = 0;
+    this.drop(error);
+    this.owner.stopped(error || failure("disconnected", "disconnect() was called."));
     this.enter("closed");
   }
   begin() {
     clearTimeout(this.timer);
     const enabled = this.transports.filter((transport) => transport.isEnabled());
-    const name = recall();
+    const name = this.proven ? this.proven.transportName : recall();
     const worked = (transport) => transport.transportName === name;
-    this.candidates = enabled.filter(worked).concat(enabled.filter((transport) => !worked(transport)));
+    this.candidates = enabled.filter(worked);
+    if (!this.proven || this.backoff.failures > FAITHFUL_ROUNDS) {
+      this.candidates = this.candidates.concat(enabled.filter((transport) => !worked(transport)));
+    }
     this.passedOver = false;
     const generation = this.generation;
     this.enter("connecting");
-    if (generation === this.generation) this.attempt();
+    if (generation !== this.generation) return;
+    if (enabled.length) return this.attempt();
+    this.stop(failure("no_transport", "This browser has none of the transports that the page allows."));
   }
   attempt() {
     const candidate = this.candidates.shift();
@@ -166,11 +191,15 @@ var Connector = class {
       address: this.address,
       positions: () => owner.positions(),
       sessionId: () => owner.sessionId(),
-      receive: (message) => {
+      receive: (messages) => {
         if (!isCurrent()) return;
-        if (this.transport) owner.received(message);
-        else if (message.type === "connect") this.open(candidate, message);
-        else if (message.type === "error") this.lose(failureOf(message));
+        if (this.transport) this.watch();
+        messages.forEach((message) => {
+          if (!isCurrent()) return;
+          if (this.transport) owner.received(message);
+          else if (message.type === "connect") this.open(candidate, message);
+          else if (message.type === "error") this.lose(failureOf(message));
+        });
       },
       lost: (error) => {
         if (isCurrent()) this.lose(error);
@@ -183,7 +212,10 @@ var Connector = class {
   open(candidate, answer) {
     clearTimeout(this.timer);
     if (this.passedOver) remember(candidate.transportName);
+    this.proven = candidate;
     this.connectedAt = Date.now();
+    this.silenceMs = answer.heartbeat ? 2 * answer.heartbeat + SILENCE_GRACE_MS : 0;
+    this.watch();
     this.transport = this.current;
     this.transportName = candidate.transportName;
     this.state = "connected";
@@ -196,6 +228,10 @@ var Connector = class {
     const generation = this.generation + 1;
     this.drop(error);
     if (generation !== this.generation) return;
+    if (error.code === "unknown_session" && !this.backoff.failures) {
+      this.backoff.failures = 1;
+      return this.begin();
+    }
     if (wasConnected) return this.rest();
     this.passedOver = true;
     this.attempt();
@@ -213,6 +249,12 @@ var Connector = class {
     this.state = state;
     this.owner.changed(state);
   }
+  /** A connection can be dead without a word, after sleep or a change of networks. Silence tells. */
+  watch() {
+    this.heardAt = Date.now();
+    clearTimeout(this.timer);
+    if (this.silenceMs) this.timer = setTimeout(this.silent, this.silenceMs);
+  }
   listen(method) {
     if (typeof self === "undefined" || !self[method]) return;
     self[method]("online", this.wake);
@@ -226,18 +268,19 @@ var Callbacks = class {
   constructor() {
     this.lists = /* @__PURE__ */ new Map();
   }
-  /** Whether anybody listens for `name`. */
+  /** Whether `name` was added, with a callback or without. */
   has(name) {
     return this.lists.has(name);
   }
-  /** Adds a callback, once. */
+  /** Adds a callback, once; or only the name. */
   add(name, callback) {
-    const list = this.lists.get(name) || [];
-    if (list.indexOf(callback) < 0) this.lists.set(name, list.concat(callback));
+    const list = this.of(name);
+    const isNew = callback && list.indexOf(callback) < 0;
+    this.lists.set(name, isNew ? list.concat(callback) : list);
   }
   /** Removes one callback, or all of `name`. */
   remove(name, callback) {
-    const rest = (this.lists.get(name) || []).filter((other) => callback && other !== callback);
+    const rest = this.of(name).filter((other) => callback && other !== callback);
     if (rest.length) this.lists.set(name, rest);
     else this.lists.delete(name);
   }
@@ -245,7 +288,7 @@ var Callbacks = class {
   of(name) {
     return this.lists.get(name) || [];
   }
-  /** All names that have a callback. */
+  /** All names that were added. */
   names() {
     return Array.from(this.lists.keys());
   }
@@ -310,6 +353,8 @@ var Positions = class {
 var WAIT_MS = 25e3;
 var GRACE_MS = 1e4;
 var HASTY_MS = 500;
+var TRIES_MAX = 5;
+var tries = /* @__PURE__ */ new WeakMap();
 var PollingTransport = class {
   constructor(link) {
     this.link = link;
@@ -317,13 +362,17 @@ var PollingTransport = class {
     this.closed = false;
     this.queue = [];
     this.sending = false;
+    this.polling = false;
+    this.backoff = new Backoff();
+  }
+  backlog() {
+    return this.queue.length;
   }
   open(connect) {
-    this.request(connect, GRACE_MS, (answer) => {
-      if (this.survives(answer, "connect")) {
-        this.link.receive(answer);
-        this.poll();
-      }
+    this.request(connect, WAIT_MS, (answer) => {
+      if (!answer || answer.type !== "connect") return this.lose(answer);
+      this.link.receive([answer]);
+      this.flush();
     });
   }
   send(message) {
@@ -332,11 +381,11 @@ var PollingTransport = class {
   }
   close() {
     this.closed = true;
-    clearTimeout(this.pauseTimer);
+    clearTimeout(this.pollTimer);
+    clearTimeout(this.sendTimer);
     return this.queue;
   }
   poll() {
-    if (this.closed) return;
     const { link } = this;
     const began = Date.now();
     const poll = {
@@ -347,34 +396,55 @@ var PollingTransport = class {
       positions: link.positions()
     };
     this.request(poll, WAIT_MS + GRACE_MS, (answer) => {
-      if (!this.survives(answer, "poll")) return;
-      const messages = answer.messages;
-      messages.forEach((message) => link.receive(message));
-      const pauseMs = messages.length || Date.now() - began > HASTY_MS ? 0 : HASTY_MS;
-      if (pauseMs) this.pauseTimer = setTimeout(() => this.poll(), pauseMs);
+      if (!answer || !answer.messages) return this.lose(answer);
+      link.receive(answer.messages);
+      if (this.closed) return;
+      const hasty = !answer.messages.length && Date.now() - began < HASTY_MS;
+      if (hasty) this.pollTimer = setTimeout(() => this.poll(), HASTY_MS);
       else this.poll();
     });
   }
   flush() {
+    if (this.sending || this.closed) return;
     const message = this.queue[0];
-    if (this.sending || this.closed || !message) return;
+    if (!message) {
+      if (!this.polling) {
+        this.polling = true;
+        this.poll();
+      }
+      return;
+    }
     this.sending = true;
     message.sessionId = this.link.sessionId();
     this.request(message, GRACE_MS, (answer) => {
-      this.sending = false;
-      if (!answer || answer.code === "unknown_session") return void this.survives(answer);
+      if (!answer) this.count(message);
+      if (!answer || answer.code === "unknown_session") return this.lose(answer);
+      if (answer.type === "error" && answer.temporary) {
+        this.sendTimer = setTimeout(() => this.sent(), this.backoff.next());
+        return;
+      }
+      this.backoff.failures = 0;
       this.queue.shift();
-      if (answer.type) this.link.receive(answer);
-      this.flush();
+      if (answer.type) this.link.receive([answer]);
+      this.sent();
     });
   }
-  /** Whether the connection goes on after this answer, which has to be of `type` if one is named. */
-  survives(answer, type) {
-    if (answer && (type === "poll" ? answer.messages : answer.type === type)) return true;
+  count(message) {
+    const count = (tries.get(message) || 0) + 1;
+    tries.set(message, count);
+    if (count === TRIES_MAX) {
+      this.queue.shift();
+      this.link.problem(failure("not_sent", "A message got no answer " + count + " times: it is given up."));
+    }
+  }
+  sent() {
+    this.sending = false;
+    this.flush();
+  }
+  lose(answer) {
     this.link.lost(
       answer && answer.type === "error" ? failureOf(answer) : failure("no_answer", "Chloe did not answer as expected.", true)
     );
-    return false;
   }
 };
 
@@ -392,7 +462,7 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
       /** A message that comes beside the answer. */
       onmessage: (packed) => {
         const message = decode(packed);
-        if (message) this.link.receive(message);
+        if (message) this.link.receive([message]);
       }
     };
     this.number = 1;
@@ -437,8 +507,12 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
     const held = message.type === "poll" || message.type === "connect";
     if (held) message.id = number;
     const id = held ? number + "" : message.id || this.idPrefix + 0;
-    const url = urlOf(this.link.address, "http", "/chloe/jsonp.js?data=") + encodeURIComponent(encode(message));
-    if (url.length > URL_LENGTH_MAX) return this.refuse(message, done);
+    let url2 = this.urlOf(message);
+    if (url2.length > URL_LENGTH_MAX && message.positions) {
+      message.positions = {};
+      url2 = this.urlOf(message);
+    }
+    if (url2.length > URL_LENGTH_MAX) return this.refuse(message, done);
     const script = document.createElement("script");
     const finish = (answer) => {
       clearTimeout(timer);
@@ -456,9 +530,12 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
       delete this.answers[id];
       finish(answer);
     };
-    script.src = url + "&ts=" + Date.now() + "." + requestCount++;
+    script.src = url2 + "&ts=" + Date.now() + "." + requestCount++;
     this.scripts.push(script);
     (document.head || document.documentElement).appendChild(script);
+  }
+  urlOf(message) {
+    return urlOf(this.link.address, "http", "/chloe/jsonp.js?data=") + encodeURIComponent(encode(message));
   }
   refuse(message, done) {
     const error = failure(
@@ -485,26 +562,30 @@ function remove(element) {
 }
 
 // src/transports/websocket.ts
+var OUR_FAULT = [1002, 1003, 1007, 1008, 1009];
 var WebSocketTransport = class {
   constructor(link) {
     this.link = link;
     this.idPrefix = "";
-    this.heartbeatMs = 0;
     this.unsent = [];
   }
   static isEnabled() {
     return typeof WebSocket !== "undefined";
   }
+  backlog() {
+    return this.unsent.length;
+  }
   open(connect) {
     const { link } = this;
     const socket = this.socket = new WebSocket(urlOf(link.address, "ws", "/chloe/websocket"));
     socket.onopen = () => this.send(connect);
-    socket.onclose = (event) => link.lost(failure("closed", "The WebSocket closed with code " + event.code + ".", true));
+    socket.onclose = ({ code, reason }) => {
+      const sentence = "The WebSocket closed with code " + code + (reason ? ": " + reason : ".");
+      link.lost(failure("closed_" + code, sentence, OUR_FAULT.indexOf(code) < 0));
+    };
     socket.onmessage = (event) => {
       const message = decode(event.data);
-      if (message && message.heartbeat) this.heartbeatMs = message.heartbeat;
-      this.watch();
-      if (message) link.receive(message);
+      if (message) link.receive([message]);
     };
   }
   send(message) {
@@ -513,23 +594,12 @@ var WebSocketTransport = class {
     else this.unsent.push(message);
   }
   close() {
-    clearTimeout(this.silenceTimer);
     const { socket } = this;
     if (socket) {
       socket.onopen = socket.onclose = socket.onmessage = null;
       socket.close();
     }
     return this.unsent;
-  }
-  /** A socket can be dead without a word, after sleep or a change of networks. Silence tells. */
-  watch() {
-    clearTimeout(this.silenceTimer);
-    if (this.heartbeatMs) {
-      this.silenceTimer = setTimeout(
-        () => this.link.lost(failure("silent", "Chloe was silent for too long.", true)),
-        2 * this.heartbeatMs + 5e3
-      );
-    }
   }
 };
 WebSocketTransport.transportName = "websocket";
@@ -552,15 +622,15 @@ var XhrTransport = class extends PollingTransport {
   request(message, limitMs, done) {
     const request = new XMLHttpRequest();
     const body = "data=" + encodeURIComponent(encode(message));
-    const url = urlOf(this.link.address, "http", "/chloe/xhr");
-    const pollUrl = url + "/" + Date.now() + "?" + body;
+    const url2 = urlOf(this.link.address, "http", "/chloe/xhr");
+    const pollUrl = url2 + "/" + Date.now() + "?" + body;
     const get = message.type === "poll" && pollUrl.length <= URL_LENGTH_MAX2;
     this.requests.push(request);
     request.onloadend = () => {
       this.requests = this.requests.filter((other) => other !== request);
       if (!this.closed) done(answerOf(request));
     };
-    request.open(get ? "GET" : "POST", get ? pollUrl : url);
+    request.open(get ? "GET" : "POST", get ? pollUrl : url2);
     request.timeout = limitMs;
     if (!get) request.setRequestHeader("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
     request.send(get ? null : body);
@@ -568,11 +638,12 @@ var XhrTransport = class extends PollingTransport {
 };
 XhrTransport.transportName = "xhr";
 function answerOf(request) {
-  const { status } = request;
-  if (!status || status === 429 || status >= 500) return void 0;
-  const answer = decode(request.responseText);
+  const { status, responseText } = request;
+  if (!status) return void 0;
+  const answer = decode(responseText);
   if (status < 300 || answer && answer.type === "error") return answer;
-  return { type: "error", code: "http_" + status, message: request.responseText || "HTTP " + status };
+  const temporary = status === 429 || status >= 500;
+  return { type: "error", code: "http_" + status, message: responseText || "HTTP status " + status, temporary };
 }
 
 // src/client.ts
@@ -599,8 +670,6 @@ var Chloe = class {
     this.idCount = 0;
     /** The channel that each unanswered request is about, by message id. */
     this.asked = /* @__PURE__ */ new Map();
-    /** Channels that were left, while deliveries on them may still be under way. */
-    this.leaving = /* @__PURE__ */ new Set();
     const address = addressOf(options);
     const transports = (options.transports || TRANSPORTS).map(transportOf);
     const timeoutMs = options.connectTimeoutMs || CONNECT_TIMEOUT_MS;
@@ -627,19 +696,18 @@ var Chloe = class {
   }
   disconnect() {
     this.connector.stop();
-    const error = failure("disconnected", "disconnect() was called.");
-    this.waiters.splice(0).forEach((waiter) => waiter.reject(error));
   }
   send(data) {
     if (typeof data !== "string") throw new TypeError("Chloe sends strings. Use JSON.stringify for anything else.");
     const message = { type: "message", version: VERSION, data };
     const { transport } = this.connector;
-    if (transport) transport.send(message);
-    else if (this.queue.length < QUEUE_MAX) this.queue.push(message);
-    else this.raise(failure("queue_full", "A message was dropped: " + QUEUE_MAX + " wait for a connection already.", true));
+    if ((transport ? transport.backlog() : this.queue.length) >= QUEUE_MAX) {
+      this.raise(failure("queue_full", "A message was dropped: " + QUEUE_MAX + " wait to be sent already.", true));
+    } else if (transport) transport.send(message);
+    else this.queue.push(message);
   }
   subscribe(channel, callback) {
-    if (typeof channel !== "string" || typeof callback !== "function") {
+    if (typeof channel !== "string" || callback && typeof callback !== "function") {
       throw new TypeError("subscribe() takes the name of a channel and a function.");
     }
     const isNew = !this.subscriptions.has(channel);
@@ -666,7 +734,7 @@ var Chloe = class {
     return this;
   }
   /** What the connector sees of this client. */
-  owner(url) {
+  owner(url2) {
     return {
       hello: () => ({
         type: "connect",
@@ -680,10 +748,11 @@ var Chloe = class {
       received: (message) => this.receive(message),
       problem: (error) => this.raise(error),
       changed: (state) => {
-        this.emit("state", state);
+        this.emit("state", state, this.transport);
         if (state === "connected") this.welcome();
         if (state === "waiting" && !this.toldOfLoss && !this.hasConnected) {
-          this.raise(failure("no_connection", "No connection to Chloe at " + url + ". Trying on.", true));
+          const sentence = "No connection to Chloe at " + url2 + ", or it refuses this page. Trying on.";
+          this.raise(failure("no_connection", sentence, true));
         }
         if ((state === "waiting" || state === "closed") && !this.toldOfLoss) {
           this.toldOfLoss = true;
@@ -696,57 +765,58 @@ var Chloe = class {
         if (!error) return;
         if (error.code === "unknown_session") this.session = void 0;
         else if (!error.temporary && !this.toldOfLoss) this.raise(error);
-      }
+      },
+      stopped: (error) => this.waiters.splice(0).forEach((waiter) => waiter.reject(error))
     };
   }
   /** Brings a new connection to where the page is: session, subscriptions, messages that waited. */
   resume(answer) {
     const channels = answer.channels || {};
+    const transport = this.connector.transport;
     if (!answer.resumed) this.positions.forget(SESSION);
     this.session = answer.sessionId;
     this.hasConnected = true;
     this.toldOfLoss = false;
-    this.leaving.clear();
+    const missed = [];
     Object.keys(channels).forEach((channel) => {
       const wanted = channel === ALL || channel === SESSION || this.subscriptions.has(channel);
-      if (wanted) this.settle(channel, channels[channel]);
-      else this.ask(false, channel);
+      if (!wanted) this.ask(false, channel);
+      else if (!this.settle(channel, channels[channel])) missed.push(channel);
     });
     this.subscriptions.names().forEach((channel) => {
       if (!Object.prototype.hasOwnProperty.call(channels, channel)) this.ask(true, channel);
     });
-    this.queue.splice(0).forEach((message) => this.connector.transport.send(message));
+    this.queue.splice(0).forEach((message) => transport.send(message));
+    missed.forEach((channel) => this.emit("gap", { channel }));
   }
   receive(message) {
     const id = message.id + "";
     const channel = message.channel || this.asked.get(id) || "";
+    if (message.version !== void 0 && message.version !== VERSION) {
+      return this.raise(failure("version", "Chloe speaks version " + message.version + ": load its own chloe.js."));
+    }
     switch (message.type) {
       case null:
       case void 0:
-      case "message":
+      case "poll":
         return this.deliver(message);
       case "subscribed":
-        if (this.subscriptions.has(channel)) this.settle(channel, message);
-        break;
-      case "unsubscribed":
-        this.leaving.delete(channel);
+        if (this.subscriptions.has(channel) && !this.settle(channel, message)) this.emit("gap", { channel });
         break;
       case "gap":
-        this.gap(channel, message.position, message.missed);
+        this.positions.settle(channel, message.position, false);
+        this.emit("gap", { channel, missed: message.missed });
         break;
       case "error":
         this.raise(failureOf(message, channel));
-        if (message.temporary && this.asked.has(id)) {
-          setTimeout(() => this.subscriptions.has(channel) && this.ask(true, channel), ASK_AGAIN_MS * (1 + Math.random()));
-        }
+        if (message.temporary && this.asked.has(id)) this.askLater(channel);
     }
     this.asked.delete(id);
   }
   deliver(message) {
     const channel = message.channel || ALL;
     const { data, direct } = message;
-    if (data === void 0) return;
-    if (!direct && this.leaving.has(channel)) return;
+    if (data === void 0 || !(direct || channel === ALL || this.subscriptions.has(channel))) return;
     if (!this.positions.advance(direct ? SESSION : channel, message.offset, message.epoch)) return;
     const about = { data, channel, offset: message.offset, direct: !!direct };
     this.emit("message", data, about);
@@ -756,28 +826,28 @@ var Chloe = class {
   /** Asks to be in a channel, or out of it. Without a connection, resume() will. */
   ask(wanted, channel) {
     if (channel === ALL) return;
-    if (wanted) this.leaving.delete(channel);
-    else this.positions.forget(channel);
+    if (!wanted) this.positions.forget(channel);
     const { transport } = this.connector;
     if (!transport) return;
-    if (!wanted) this.leaving.add(channel);
-    const id = transport.idPrefix + ++this.idCount;
-    this.asked.set(id, channel);
-    transport.send({
+    const message = {
       type: wanted ? "channel-subscribe" : "channel-unsubscribe",
       version: VERSION,
-      id,
-      channel,
-      since: wanted ? this.positions.of(channel) : void 0
-    });
+      channel
+    };
+    if (wanted) {
+      message.id = transport.idPrefix + ++this.idCount;
+      message.since = this.positions.of(channel);
+      this.asked.set(message.id, channel);
+    }
+    transport.send(message);
   }
+  /** A subscription was refused for now. */
+  askLater(channel) {
+    setTimeout(() => this.subscriptions.has(channel) && this.ask(true, channel), ASK_AGAIN_MS * (1 + Math.random()));
+  }
+  /** Takes a position. False: something may have been missed. */
   settle(channel, standing) {
-    if (!this.positions.settle(channel, standing.position, standing.recovered)) this.gap(channel);
-  }
-  /** Something may have been missed; how much, if the server knows. */
-  gap(channel, position, missed) {
-    this.positions.settle(channel, position, false);
-    this.emit("gap", { channel, missed });
+    return this.positions.settle(channel, standing.position, standing.recovered);
   }
   welcome() {
     this.waiters.splice(0).forEach((waiter) => waiter.resolve());
@@ -811,7 +881,8 @@ function transportOf(choice) {
 }
 
 // src/index.ts
-loadedFrom(import.meta.url);
+var { url } = import.meta;
+if (/\/chloe\.mjs([?#]|$)/.test(url + "")) loadedFrom(url);
 export {
   Chloe,
   Chloe as default

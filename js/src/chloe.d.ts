@@ -49,7 +49,8 @@ export interface ChloeError extends Error {
 export type ChloeCallback = (data: any, message: ChloeMessage) => void;
 
 export interface ChloeEvents {
-  state: (state: ChloeState) => void;
+  /** `transport` is its name; null without a connection. */
+  state: (state: ChloeState, transport: string | null) => void;
   /** Every message, whatever its channel. */
   message: ChloeCallback;
   gap: (gap: ChloeGap) => void;
@@ -73,8 +74,8 @@ export declare class Chloe {
   disconnect(): void;
   /** Sends a string to the app. Waits for a connection if there is none. */
   send(data: string): void;
-  /** Joins a channel. A message of it goes to the callbacks of its channel only. */
-  subscribe(channel: string, callback: ChloeCallback): void;
+  /** Joins a channel. A message of it goes to the callbacks of its channel only, if it has any. */
+  subscribe(channel: string, callback?: ChloeCallback): void;
   /** Removes one callback of a channel, or all; leaves the channel with the last. */
   unsubscribe(channel: string, callback?: ChloeCallback): void;
   /** Sets the callback for messages of channels that have none. */

@@ -50,8 +50,6 @@ export class Chloe {
   private idCount = 0;
   /** The channel that each unanswered request is about, by message id. */
   private asked = new Map<string, string>();
-  /** Channels that were left, while deliveries on them may still be under way. */
-  private leaving = new Set<string>();
 
   constructor(options: Options = {}) {
     const address = addressOf(options);
@@ -83,8 +81,6 @@ export class Chloe {
 
   disconnect(): void {
     this.connector.stop();
-    const error = failure('disconnected', 'disconnect() was called.');
-    this.waiters.splice(0).forEach((waiter) => waiter.reject(error));
   }
 
   send(data: string): void {
@@ -92,13 +88,14 @@ export class Chloe {
     // No id, hence no answer, in this version.
     const message: ClientMessage = { type: 'message', version: VERSION, data };
     const { transport } = this.connector;
-    if (transport) transport.send(message);
-    else if (this.queue.length < QUEUE_MAX) this.queue.push(message);
-    else this.raise(failure('queue_full', 'A message was dropped: ' + QUEUE_MAX + ' wait for a connection already.', true));
+    if ((transport ? transport.backlog() : this.queue.length) >= QUEUE_MAX) {
+      this.raise(failure('queue_full', 'A message was dropped: ' + QUEUE_MAX + ' wait to be sent already.', true));
+    } else if (transport) transport.send(message);
+    else this.queue.push(message);
   }
 
-  subscribe(channel: string, callback: Callback): void {
-    if (typeof channel !== 'string' || typeof callback !== 'function') {
+  subscribe(channel: string, callback?: Callback): void {
+    if (typeof channel !== 'string' || (callback && typeof callback !== 'function')) {
       throw new TypeError('subscribe() takes the name of a channel and a function.');
     }
     const isNew = !this.subscriptions.has(channel);
@@ -145,10 +142,11 @@ export class Chloe {
       received: (message) => this.receive(message),
       problem: (error) => this.raise(error),
       changed: (state) => {
-        this.emit('state', state);
+        this.emit('state', state, this.transport);
         if (state === 'connected') this.welcome();
         if (state === 'waiting' && !this.toldOfLoss && !this.hasConnected) {
-          this.raise(failure('no_connection', 'No connection to Chloe at ' + url + '. Trying on.', true));
+          const sentence = 'No connection to Chloe at ' + url + ', or it refuses this page. Trying on.';
+          this.raise(failure('no_connection', sentence, true));
         }
         if ((state === 'waiting' || state === 'closed') && !this.toldOfLoss) {
           this.toldOfLoss = true;
@@ -163,50 +161,53 @@ export class Chloe {
         if (error.code === 'unknown_session') this.session = undefined;
         else if (!error.temporary && !this.toldOfLoss) this.raise(error);
       },
+      stopped: (error) => this.waiters.splice(0).forEach((waiter) => waiter.reject(error)),
     };
   }
 
   /** Brings a new connection to where the page is: session, subscriptions, messages that waited. */
   private resume(answer: ServerMessage): void {
     const channels = answer.channels || {};
+    const transport = this.connector.transport!;
     if (!answer.resumed) this.positions.forget(SESSION);
     this.session = answer.sessionId;
     this.hasConnected = true;
     this.toldOfLoss = false;
-    this.leaving.clear();
+    const missed: string[] = [];
     Object.keys(channels).forEach((channel) => {
       const wanted = channel === ALL || channel === SESSION || this.subscriptions.has(channel);
-      if (wanted) this.settle(channel, channels[channel]);
-      else this.ask(false, channel);
+      if (!wanted) this.ask(false, channel);
+      else if (!this.settle(channel, channels[channel])) missed.push(channel);
     });
     this.subscriptions.names().forEach((channel) => {
       if (!Object.prototype.hasOwnProperty.call(channels, channel)) this.ask(true, channel);
     });
-    this.queue.splice(0).forEach((message) => this.connector.transport!.send(message));
+    this.queue.splice(0).forEach((message) => transport.send(message));
+    // Last, since the page may do anything then.
+    missed.forEach((channel) => this.emit('gap', { channel }));
   }
 
   private receive(message: ServerMessage): void {
     const id = message.id + '';
     const channel = message.channel || this.asked.get(id) || '';
+    if (message.version !== undefined && message.version !== VERSION) {
+      return this.raise(failure('version', 'Chloe speaks version ' + message.version + ': load its own chloe.js.'));
+    }
     switch (message.type) {
       case null:
       case undefined:
-      case 'message':
+      case 'poll':
         return this.deliver(message);
       case 'subscribed':
-        if (this.subscriptions.has(channel)) this.settle(channel, message);
-        break;
-      case 'unsubscribed':
-        this.leaving.delete(channel);
+        if (this.subscriptions.has(channel) && !this.settle(channel, message)) this.emit('gap', { channel });
         break;
       case 'gap':
-        this.gap(channel, message.position, message.missed);
+        this.positions.settle(channel, message.position, false);
+        this.emit('gap', { channel, missed: message.missed });
         break;
       case 'error':
         this.raise(failureOf(message, channel));
-        if (message.temporary && this.asked.has(id)) {
-          setTimeout(() => this.subscriptions.has(channel) && this.ask(true, channel), ASK_AGAIN_MS * (1 + Math.random()));
-        }
+        if (message.temporary && this.asked.has(id)) this.askLater(channel);
     }
     this.asked.delete(id);
   }
@@ -214,8 +215,8 @@ export class Chloe {
   private deliver(message: ServerMessage): void {
     const channel = message.channel || ALL;
     const { data, direct } = message;
-    if (data === undefined) return;
-    if (!direct && this.leaving.has(channel)) return;
+    // Nothing, or the rest of a subscription that has ended.
+    if (data === undefined || !(direct || channel === ALL || this.subscriptions.has(channel))) return;
     if (!this.positions.advance(direct ? SESSION : channel, message.offset, message.epoch)) return;
     const about = { data, channel, offset: message.offset, direct: !!direct };
     this.emit('message', data, about);
@@ -226,30 +227,30 @@ export class Chloe {
   /** Asks to be in a channel, or out of it. Without a connection, resume() will. */
   private ask(wanted: boolean, channel: string): void {
     if (channel === ALL) return;
-    if (wanted) this.leaving.delete(channel);
-    else this.positions.forget(channel);
+    if (!wanted) this.positions.forget(channel);
     const { transport } = this.connector;
     if (!transport) return;
-    if (!wanted) this.leaving.add(channel);
-    const id = transport.idPrefix + ++this.idCount;
-    this.asked.set(id, channel);
-    transport.send({
+    const message: ClientMessage = {
       type: wanted ? 'channel-subscribe' : 'channel-unsubscribe',
       version: VERSION,
-      id,
       channel,
-      since: wanted ? this.positions.of(channel) : undefined,
-    });
+    };
+    if (wanted) {
+      message.id = transport.idPrefix + ++this.idCount;
+      message.since = this.positions.of(channel);
+      this.asked.set(message.id, channel);
+    }
+    transport.send(message);
   }
 
-  private settle(channel: string, standing: ServerMessage): void {
-    if (!this.positions.settle(channel, standing.position, standing.recovered)) this.gap(channel);
+  /** A subscription was refused for now. */
+  private askLater(channel: string): void {
+    setTimeout(() => this.subscriptions.has(channel) && this.ask(true, channel), ASK_AGAIN_MS * (1 + Math.random()));
   }
 
-  /** Something may have been missed; how much, if the server knows. */
-  private gap(channel: string, position?: string, missed?: number): void {
-    this.positions.settle(channel, position, false);
-    this.emit('gap', { channel, missed });
+  /** Takes a position. False: something may have been missed. */
+  private settle(channel: string, standing: ServerMessage): boolean {
+    return this.positions.settle(channel, standing.position, standing.recovered);
   }
 
   private welcome(): void {

@@ -4,7 +4,7 @@
 
 import { Address } from './address';
 import { Backoff } from './backoff';
-import { recall, remember } from './memory';
+import { forget, recall, remember } from './memory';
 import { ChloeError, ClientMessage, PositionTable, ServerMessage, failure, failureOf } from './message';
 import { Link, Transport, TransportConstructor } from './transports/transport';
 
@@ -13,6 +13,12 @@ const PATIENCE_MAX = 5;
 
 /** A connection that lasted this long starts the backoff anew. */
 const STEADY_MS = 5000;
+
+/** So many rounds after a loss try only what worked: more likely the server restarts than a proxy breaks. */
+const FAITHFUL_ROUNDS = 2;
+
+/** Grace for a heartbeat, beside one that may be missing. */
+const SILENCE_GRACE_MS = 5000;
 
 export type State = 'connecting' | 'connected' | 'waiting' | 'closed';
 
@@ -30,6 +36,8 @@ export interface Owner {
   problem(error: ChloeError): void;
   /** The connection is gone; `unsent` did not arrive. Called before the state changes. */
   dropped(unsent: ClientMessage[], error?: ChloeError): void;
+  /** There will be no connection, unless the page asks for one again. */
+  stopped(error: ChloeError): void;
 }
 
 export class Connector {
@@ -46,6 +54,11 @@ export class Connector {
   private timer?: ReturnType<typeof setTimeout>;
   private backoff = new Backoff();
   private connectedAt = 0;
+  /** What worked last on this page, unless the network changed. */
+  private proven?: TransportConstructor;
+  private heardAt = 0;
+  /** The longest silence of a healthy connection; 0: not known. */
+  private silenceMs = 0;
 
   constructor(
     private owner: Owner,
@@ -60,24 +73,32 @@ export class Connector {
     this.begin();
   }
 
-  stop(): void {
+  /** Ends, for good or, if `error` is given, for that. */
+  stop(error?: ChloeError): void {
     if (this.state === 'closed') return;
     this.listen('removeEventListener');
-    this.drop();
+    this.backoff.failures = 0;
+    this.drop(error);
+    this.owner.stopped(error || failure('disconnected', 'disconnect() was called.'));
     this.enter('closed');
   }
 
   private begin(): void {
     clearTimeout(this.timer);
     const enabled = this.transports.filter((transport) => transport.isEnabled());
-    const name = recall();
+    const name = this.proven ? this.proven.transportName : recall();
     const worked = (transport: TransportConstructor) => transport.transportName === name;
-    this.candidates = enabled.filter(worked).concat(enabled.filter((transport) => !worked(transport)));
+    this.candidates = enabled.filter(worked);
+    if (!this.proven || this.backoff.failures > FAITHFUL_ROUNDS) {
+      this.candidates = this.candidates.concat(enabled.filter((transport) => !worked(transport)));
+    }
     this.passedOver = false;
     const generation = this.generation;
     this.enter('connecting');
-    // Unless a listener called disconnect().
-    if (generation === this.generation) this.attempt();
+    // A listener may have called disconnect().
+    if (generation !== this.generation) return;
+    if (enabled.length) return this.attempt();
+    this.stop(failure('no_transport', 'This browser has none of the transports that the page allows.'));
   }
 
   private attempt(): void {
@@ -112,11 +133,17 @@ export class Connector {
       address: this.address,
       positions: () => owner.positions(),
       sessionId: () => owner.sessionId(),
-      receive: (message) => {
+      receive: (messages) => {
         if (!isCurrent()) return;
-        if (this.transport) owner.received(message);
-        else if (message.type === 'connect') this.open(candidate, message);
-        else if (message.type === 'error') this.lose(failureOf(message));
+        if (this.transport) this.watch();
+        // Each may be the one upon which the page disconnects.
+        messages.forEach((message) => {
+          if (!isCurrent()) return;
+          if (this.transport) owner.received(message);
+          // What comes before the answer belongs to a session that may not stay ours.
+          else if (message.type === 'connect') this.open(candidate, message);
+          else if (message.type === 'error') this.lose(failureOf(message));
+        });
       },
       lost: (error) => {
         if (isCurrent()) this.lose(error);
@@ -130,7 +157,10 @@ export class Connector {
   private open(candidate: TransportConstructor, answer: ServerMessage): void {
     clearTimeout(this.timer);
     if (this.passedOver) remember(candidate.transportName);
+    this.proven = candidate;
     this.connectedAt = Date.now();
+    this.silenceMs = answer.heartbeat ? 2 * answer.heartbeat + SILENCE_GRACE_MS : 0;
+    this.watch();
     this.transport = this.current;
     this.transportName = candidate.transportName;
     this.state = 'connected';
@@ -145,6 +175,11 @@ export class Connector {
     this.drop(error);
     // A listener may have called disconnect(), and even connect() again.
     if (generation !== this.generation) return;
+    // Chloe is there and only forgot us: no reason to wait, the first time.
+    if (error.code === 'unknown_session' && !this.backoff.failures) {
+      this.backoff.failures = 1;
+      return this.begin();
+    }
     if (wasConnected) return this.rest();
     this.passedOver = true;
     this.attempt();
@@ -165,10 +200,26 @@ export class Connector {
     this.owner.changed(state);
   }
 
+  /** A connection can be dead without a word, after sleep or a change of networks. Silence tells. */
+  private watch(): void {
+    this.heardAt = Date.now();
+    clearTimeout(this.timer);
+    if (this.silenceMs) this.timer = setTimeout(this.silent, this.silenceMs);
+  }
+
+  private silent = (): void => this.lose(failure('silent', 'Chloe was silent for too long.', true));
+
   /** The page may have slept, or changed networks: no reason to wait any longer. */
-  private wake = (): void => {
-    const hidden = typeof document !== 'undefined' && document.visibilityState === 'hidden';
-    if (this.state === 'waiting' && !hidden) this.begin();
+  private wake = (event: Event): void => {
+    if (typeof document !== 'undefined' && document.visibilityState === 'hidden') return;
+    if (event.type === 'online') {
+      // Another network, perhaps without the proxy that was in the way.
+      this.proven = undefined;
+      forget();
+    }
+    if (this.state === 'waiting') this.begin();
+    // Timers stand still while a device sleeps.
+    else if (this.transport && this.silenceMs && Date.now() - this.heardAt > this.silenceMs) this.silent();
   };
 
   private listen(method: 'addEventListener' | 'removeEventListener'): void {

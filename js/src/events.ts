@@ -6,21 +6,22 @@ export type Callback = (...values: any[]) => void;
 export class Callbacks {
   private lists = new Map<string, Callback[]>();
 
-  /** Whether anybody listens for `name`. */
+  /** Whether `name` was added, with a callback or without. */
   has(name: string): boolean {
     return this.lists.has(name);
   }
 
-  /** Adds a callback, once. */
-  add(name: string, callback: Callback): void {
-    const list = this.lists.get(name) || [];
+  /** Adds a callback, once; or only the name. */
+  add(name: string, callback?: Callback): void {
+    const list = this.of(name);
+    const isNew = callback && list.indexOf(callback) < 0;
     // A new array each time: whoever is being called now keeps the list it began with.
-    if (list.indexOf(callback) < 0) this.lists.set(name, list.concat(callback));
+    this.lists.set(name, isNew ? list.concat(callback!) : list);
   }
 
   /** Removes one callback, or all of `name`. */
   remove(name: string, callback?: Callback): void {
-    const rest = (this.lists.get(name) || []).filter((other) => callback && other !== callback);
+    const rest = this.of(name).filter((other) => callback && other !== callback);
     if (rest.length) this.lists.set(name, rest);
     else this.lists.delete(name);
   }
@@ -30,7 +31,7 @@ export class Callbacks {
     return this.lists.get(name) || [];
   }
 
-  /** All names that have a callback. */
+  /** All names that were added. */
   names(): string[] {
     return Array.from(this.lists.keys());
   }

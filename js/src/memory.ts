@@ -25,3 +25,12 @@ export function remember(name: string): void {
     // Then the next page finds out for itself.
   }
 }
+
+/** The next attempt finds out anew. */
+export function forget(): void {
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch (_error) {
+    // There was nothing to forget.
+  }
+}

@@ -103,6 +103,51 @@ for (const event of ['online', 'visibilitychange', 'pageshow']) {
   });
 }
 
+test('what worked is tried alone at first, then the others too; another network begins anew', () => {
+  const storage = new Map();
+  const world = new World({ storage });
+  const chloe = new world.Chloe();
+  chloe.connect();
+  world.socket.open();
+  world.socket.say(connected());
+  // The socket, and two attempts after it.
+  for (const waitMs of [250, 500, 1000]) {
+    world.socket.die();
+    assert.equal(chloe.state, 'waiting');
+    world.pass(waitMs);
+  }
+  world.socket.die();
+  world.request('connect').answer(200, connected());
+  assert.deepEqual([chloe.transport, [...storage.keys()]], ['xhr', ['chloe.transport']]);
+  world.request('poll').answer(0);
+  world.fire('online');
+  assert.equal(storage.size, 0);
+  assert.equal(world.socket.readyState, 0, 'a new socket comes first');
+});
+
+test('a page that wakes up does not trust a connection that was silent for too long', () => {
+  const world = new World();
+  const chloe = new world.Chloe();
+  chloe.connect();
+  world.socket.open();
+  world.socket.say(connected());
+  world.nowMs += 54000;
+  world.fire('visibilitychange');
+  assert.equal(chloe.state, 'connected');
+  world.nowMs += 2000;
+  world.fire('visibilitychange');
+  assert.equal(chloe.state, 'waiting');
+});
+
+test('a browser without any transport is told so', async () => {
+  const world = new World();
+  const chloe = new world.Chloe({ transports: [{ transportName: 'pigeon', isEnabled: () => false }] });
+  const errors = [];
+  chloe.on('error', (error) => errors.push(error.code));
+  await assert.rejects(chloe.connect(), { code: 'no_transport' });
+  assert.deepEqual([chloe.state, errors, world.timers.size], ['closed', ['no_transport'], 0]);
+});
+
 test('a slow network gets more time at each attempt', () => {
   const world = new World();
   const chloe = new world.Chloe({ transports: ['websocket'], connectTimeoutMs: 100 });
@@ -175,7 +220,7 @@ test('onclose is told once for each loss, connect() callbacks once in all', () =
   world.pass(20000);
   world.socket.die();
   assert.equal(closed, 1);
-  assert.deepEqual(world.logged, ['Chloe: No connection to Chloe at http://chloe.test:8901. Trying on.']);
+  assert.deepEqual(world.logged, ['Chloe: No connection to Chloe at http://chloe.test:8901, or it refuses this page. Trying on.']);
   world.pass(20000);
   world.socket.open();
   world.socket.say(connected());

@@ -98,33 +98,68 @@ test('xhr: an unknown session is opened anew, with the positions and without a m
   const gone = { type: 'error', version: 1, code: 'unknown_session', message: 'Gone.', temporary: false };
   chloe.send('kept');
   world.request('message').answer(404, gone);
-  assert.equal(world.open.length, 0, 'the poll is given up');
-  world.pass(250);
+  assert.equal(world.request('poll'), undefined, 'the poll is given up');
   assert.deepEqual(world.request('connect').message, { type: 'connect', version: 1, positions: { '/all': 'aa:0' } });
   world.request('connect').answer(200, connected({ sessionId: 's2' }));
   const { sessionId, data } = world.request('message').message;
   assert.deepEqual([sessionId, data], ['s2', 'kept']);
+  assert.equal(world.request('poll'), undefined, 'the poll waits for what is restored');
+  world.request('message').answer(200);
   world.request('poll').answer(404, gone);
   assert.equal(chloe.state, 'waiting');
   assert.deepEqual(errors, []);
 });
 
-test('xhr: a refused message is told and does not hold up the rest; 5xx, 429 and silence are tried again', () => {
+test('xhr: a refused message is told and does not hold up the rest; others are tried again', () => {
   const { world, chloe, errors } = byXhr();
   chloe.send('1');
   chloe.send('2');
   world.request('message').answer(413, { type: 'error', version: 1, code: 'too_long', message: 'Shorter.', temporary: false });
   assert.deepEqual(errors, ['too_long']);
-  for (const status of [503, 429, 0]) {
+  for (const status of [503, 429]) {
+    world.request('message').answer(status, 'Full.');
+    assert.equal(world.request('message'), undefined, 'not at once');
+    world.pass(500);
     assert.equal(world.request('message').message.data, '2');
-    world.request('message').answer(status);
-    assert.equal(chloe.state, 'waiting');
-    world.pass(20000);
-    world.request('connect').answer(200, connected({ resumed: true }));
   }
+  assert.equal(chloe.state, 'connected');
+  world.request('message').answer(0);
+  assert.equal(chloe.state, 'waiting');
+  world.pass(20000);
+  world.request('connect').answer(200, connected({ resumed: true }));
   world.request('message').answer(400, 'Not Found');
   assert.deepEqual(errors, ['too_long', 'http_400']);
   assert.equal(chloe.state, 'connected');
+});
+
+test('xhr: a message that never gets an answer is given up, so that it cannot stop the rest', () => {
+  const { world, chloe, errors } = byXhr();
+  chloe.send('poison');
+  chloe.send('next');
+  for (let i = 0; i < 5; i++) {
+    assert.equal(world.request('message').message.data, 'poison');
+    world.request('message').answer(0);
+    world.pass(20000);
+    world.request('connect').answer(200, connected({ resumed: true }));
+  }
+  assert.equal(world.request('message').message.data, 'next');
+  assert.deepEqual(errors, ['not_sent']);
+});
+
+test('xhr: what cannot be sent fast enough is bounded', () => {
+  const { chloe, errors } = byXhr();
+  for (let i = 0; i < 1001; i++) chloe.send('m' + i);
+  assert.deepEqual(errors, ['queue_full']);
+});
+
+test('jsonp: a poll whose positions no URL can hold goes without them', () => {
+  const { world, chloe } = byJsonp();
+  const channels = Object.fromEntries(Array.from({ length: 100 }, (_, i) => ['a channel with quite a long name, and more than that ' + i, { position: 'aa:' + i, recovered: true }]));
+  Object.keys(channels).forEach((channel) => chloe.subscribe(channel, () => {}));
+  world.tag('poll').onerror();
+  world.pass(250);
+  world.respond(world.tag('connect'), connected({ id: 2, resumed: true, channels }));
+  assert.deepEqual(messageOf(world.tag('poll').src).positions, {});
 });
 
 test('jsonp: what the tags ask, and that they are removed', () => {
@@ -173,12 +208,12 @@ test('jsonp: errors, failing scripts and scripts that never come', () => {
   world.pass(250);
   world.respond(world.tag('connect'), connected({ id: 2, resumed: true }));
   assert.equal(messageOf(world.tag('message').src).data, 'kept');
+  world.run(world.tag('message'), '');
   world.respond(world.tag('poll'), { type: 'error', id: 2, code: 'unknown_session', message: 'Gone.' });
   world.pass(500);
   const connect = messageOf(world.tag('connect').src);
   assert.equal(connect.sessionId, undefined);
   world.respond(world.tag('connect'), connected({ id: connect.id }));
-  world.run(world.tag('message'), '');
   world.pass(34999);
   assert.equal(chloe.state, 'connected');
   world.pass(1);

@@ -57,7 +57,7 @@ test('a message goes to the callbacks of its channel, any other to onmessage', (
   const asked = world.socket.sent.slice(1);
   assert.deepEqual(asked, [{ type: 'channel-subscribe', version: 1, id: '1', channel: 'news' }]);
   world.socket.say({ type: 'subscribed', version: 1, id: '1', channel: 'news', position: 'bb:7', recovered: true });
-  world.socket.say(delivery('a', 8, { channel: 'news' }), delivery('b', 1), delivery({ c: 1 }, 9, { channel: 'other' }));
+  world.socket.say(delivery('a', 8, { channel: 'news' }), delivery('b', 1), delivery({ c: 1 }, 9, { channel: 'other', direct: true }));
   assert.deepEqual(news, ['first a', 'second a news 8']);
   assert.deepEqual(JSON.stringify(heard), '["b",{"c":1}]');
   assert.equal(every.length, 3);
@@ -101,12 +101,49 @@ test('unsubscribe: one callback, then the channel; what is still under way is dr
   assert.equal(world.socket.sent.length, 2);
   chloe.unsubscribe('news');
   chloe.unsubscribe('never there');
-  assert.deepEqual(world.socket.sent.at(-1), { type: 'channel-unsubscribe', version: 1, id: '2', channel: 'news' });
+  assert.deepEqual(world.socket.sent.at(-1), { type: 'channel-unsubscribe', version: 1, channel: 'news' });
   world.socket.say(delivery('late', 1, { channel: 'news' }));
-  world.socket.say({ type: 'unsubscribed', version: 1, id: '2', channel: 'news' });
-  world.socket.say(delivery('not for a channel of ours', 2, { channel: 'news' }));
-  assert.deepEqual(news, []);
-  assert.deepEqual(heard, ['not for a channel of ours']);
+  assert.deepEqual([news, heard], [[], []]);
+});
+
+test('a channel may be joined without a callback: its messages go to onmessage', () => {
+  const { world, chloe, heard } = start();
+  chloe.subscribe('news');
+  assert.equal(world.socket.sent.at(-1).channel, 'news');
+  world.socket.say(delivery('a', 1, { channel: 'news' }));
+  assert.deepEqual(heard, ['a']);
+});
+
+test('what comes before the answer to connect is not ours', () => {
+  const world = new World();
+  const chloe = new world.Chloe();
+  const heard = [];
+  chloe.onmessage((data) => heard.push(data));
+  chloe.connect();
+  world.socket.open();
+  world.socket.say(delivery('to another session', 9), connected(), delivery('to us', 1));
+  assert.deepEqual(heard, ['to us']);
+});
+
+test('a listener of gap may disconnect while the connection is being restored', () => {
+  const { world, chloe } = start();
+  chloe.on('error', () => {});
+  chloe.subscribe('news', () => {});
+  world.socket.die();
+  world.pass(250);
+  world.socket.open();
+  chloe.on('gap', () => chloe.disconnect());
+  world.socket.say(connected({ channels: { '/all': { position: 'ff:3', recovered: false } } }));
+  assert.deepEqual([chloe.state, world.timers.size, world.thrown], ['closed', 0, []]);
+});
+
+test('another version is not understood, and a message of ours that breaks a rule is told', () => {
+  const { world, chloe, heard } = start();
+  const errors = [];
+  chloe.on('error', (error) => errors.push(error.code));
+  world.socket.say({ ...delivery('x', 1), version: 2 });
+  world.socket.die(1009);
+  assert.deepEqual([heard, errors], [[], ['version', 'closed_1009']]);
 });
 
 test('calls before the connection wait for it, up to a bound', () => {
@@ -146,7 +183,7 @@ test('reconnects with its session and positions; a session that lives keeps its 
   const channels = { '/all': { position: 'aa:0', recovered: true }, news: { position: 'bb:8', recovered: true }, old: { position: 'ee:1' } };
   world.socket.say(connected({ resumed: true, channels }));
   assert.deepEqual(world.socket.sent.slice(1), [
-    { type: 'channel-unsubscribe', version: 1, id: '2', channel: 'old' },
+    { type: 'channel-unsubscribe', version: 1, channel: 'old' },
     { type: 'message', version: 1, data: 'meanwhile' },
   ]);
 });

@@ -42,7 +42,7 @@ export class World {
       Date: { now: () => world.nowMs },
       location: new URL('http://page.test/'),
       console: { error: (text) => world.logged.push(text) },
-      sessionStorage: { getItem: (key) => storage.get(key) ?? null, setItem: (key, value) => storage.set(key, value) },
+      sessionStorage: { getItem: (key) => storage.get(key) ?? null, setItem: (key, value) => storage.set(key, value), removeItem: (key) => storage.delete(key) },
       setTimeout: (callback, ms = 0) => {
         world.timers.set(++world.timerCount, { callback, atMs: world.nowMs + ms });
         return world.timerCount;
@@ -88,7 +88,7 @@ export class World {
   }
 
   fire(name) {
-    [...(this.listeners[name] ?? [])].forEach((callback) => callback());
+    [...(this.listeners[name] ?? [])].forEach((callback) => callback({ type: name }));
   }
 
   get socket() {

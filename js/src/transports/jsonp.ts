@@ -33,7 +33,7 @@ export class JsonpTransport extends PollingTransport implements Connection {
     /** A message that comes beside the answer. */
     onmessage: (packed: string): void => {
       const message = decode(packed);
-      if (message) this.link.receive(message);
+      if (message) this.link.receive([message]);
     },
   };
   private number = 1;
@@ -87,7 +87,12 @@ export class JsonpTransport extends PollingTransport implements Connection {
     const held = message.type === 'poll' || message.type === 'connect';
     if (held) message.id = number;
     const id = held ? number + '' : message.id || this.idPrefix + 0;
-    const url = urlOf(this.link.address, 'http', '/chloe/jsonp.js?data=') + encodeURIComponent(encode(message));
+    let url = this.urlOf(message);
+    if (url.length > URL_LENGTH_MAX && message.positions) {
+      // Then the server goes by what it has sent, and only an answer lost on the way is lost.
+      message.positions = {};
+      url = this.urlOf(message);
+    }
     if (url.length > URL_LENGTH_MAX) return this.refuse(message, done);
 
     const script = document.createElement('script');
@@ -112,6 +117,10 @@ export class JsonpTransport extends PollingTransport implements Connection {
     script.src = url + '&ts=' + Date.now() + '.' + requestCount++;
     this.scripts.push(script);
     (document.head || document.documentElement).appendChild(script);
+  }
+
+  private urlOf(message: ClientMessage): string {
+    return urlOf(this.link.address, 'http', '/chloe/jsonp.js?data=') + encodeURIComponent(encode(message));
   }
 
   private refuse(message: ClientMessage, done: Done): void {

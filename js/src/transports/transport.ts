@@ -11,8 +11,8 @@ export interface Link {
   positions(): PositionTable;
   /** The session, once there is one. */
   sessionId(): string | undefined;
-  /** A message came. */
-  receive(message: ServerMessage): void;
+  /** Chloe spoke. No message at all is a sign of life. */
+  receive(messages: ServerMessage[]): void;
   /** The transport is broken: it will carry nothing more. */
   lost(error: ChloeError): void;
   /** One message could not be carried; the rest goes on. */
@@ -22,6 +22,8 @@ export interface Link {
 export interface Transport {
   /** Put before the ids of this connection's messages, so that answers find their way. */
   idPrefix: string;
+  /** How many messages wait here to be sent. */
+  backlog(): number;
   /** Begins, with the message that opens or resumes the session. */
   open(connect: ClientMessage): void;
   /** Carries a message, after those given before. */

@@ -4,12 +4,13 @@ import { urlOf } from '../address';
 import { ClientMessage, decode, encode, failure } from '../message';
 import { Link, Transport } from './transport';
 
+/** After any close but these coming back is worth it: here our message broke a rule (RFC 6455, 7.4.1). */
+const OUR_FAULT = [1002, 1003, 1007, 1008, 1009];
+
 export class WebSocketTransport implements Transport {
   static transportName = 'websocket';
   idPrefix = '';
   private socket?: WebSocket;
-  private silenceTimer?: ReturnType<typeof setTimeout>;
-  private heartbeatMs = 0;
   private unsent: ClientMessage[] = [];
 
   static isEnabled(): boolean {
@@ -19,16 +20,21 @@ export class WebSocketTransport implements Transport {
 
   constructor(private link: Link) {}
 
+  backlog(): number {
+    return this.unsent.length;
+  }
+
   open(connect: ClientMessage): void {
     const { link } = this;
     const socket = (this.socket = new WebSocket(urlOf(link.address, 'ws', '/chloe/websocket')));
     socket.onopen = () => this.send(connect);
-    socket.onclose = (event) => link.lost(failure('closed', 'The WebSocket closed with code ' + event.code + '.', true));
+    socket.onclose = ({ code, reason }) => {
+      const sentence = 'The WebSocket closed with code ' + code + (reason ? ': ' + reason : '.');
+      link.lost(failure('closed_' + code, sentence, OUR_FAULT.indexOf(code) < 0));
+    };
     socket.onmessage = (event) => {
       const message = decode(event.data);
-      if (message && message.heartbeat) this.heartbeatMs = message.heartbeat;
-      this.watch();
-      if (message) link.receive(message);
+      if (message) link.receive([message]);
     };
   }
 
@@ -40,23 +46,11 @@ export class WebSocketTransport implements Transport {
   }
 
   close(): ClientMessage[] {
-    clearTimeout(this.silenceTimer);
     const { socket } = this;
     if (socket) {
       socket.onopen = socket.onclose = socket.onmessage = null;
       socket.close();
     }
     return this.unsent;
-  }
-
-  /** A socket can be dead without a word, after sleep or a change of networks. Silence tells. */
-  private watch(): void {
-    clearTimeout(this.silenceTimer);
-    if (this.heartbeatMs) {
-      this.silenceTimer = setTimeout(
-        () => this.link.lost(failure('silent', 'Chloe was silent for too long.', true)),
-        2 * this.heartbeatMs + 5000,
-      );
-    }
   }
 }

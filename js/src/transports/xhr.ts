@@ -40,12 +40,14 @@ export class XhrTransport extends PollingTransport {
   }
 }
 
-/** Nothing for what may go better next time; else what the server said. */
+/** Nothing, if the request may not have arrived; else what the server said. */
 function answerOf(request: XMLHttpRequest): ReturnType<typeof decode> {
-  const { status } = request;
-  // 0: no connection, no answer in time, or one without the header that CORS wants.
-  if (!status || status === 429 || status >= 500) return undefined;
-  const answer = decode(request.responseText);
+  const { status, responseText } = request;
+  // No connection, no answer in time, or one without the header that CORS wants.
+  if (!status) return undefined;
+  const answer = decode(responseText);
   if (status < 300 || (answer && answer.type === 'error')) return answer;
-  return { type: 'error', code: 'http_' + status, message: request.responseText || 'HTTP ' + status };
+  // Some other server's words, a proxy's perhaps.
+  const temporary = status === 429 || status >= 500;
+  return { type: 'error', code: 'http_' + status, message: responseText || 'HTTP status ' + status, temporary };
 }
