@@ -37,9 +37,9 @@ impl Answer {
             404 => Err(Failure::Failed(
                 "what answers is not Chloe: check port and listen_addresses".to_owned(),
             )),
-            401 if self.body == "unauthenticated" => Err(Failure::Failed(
+            401 => Err(Failure::Failed(
                 "Chloe does not take the signature: give this command the secret that Chloe \
-                 runs with"
+                 runs with, and see that the clocks of both are right"
                     .to_owned(),
             )),
             status => Err(Failure::Failed(format!(

@@ -21,6 +21,7 @@ mod reach;
 mod client;
 
 mod check;
+mod listen;
 mod ping;
 mod send;
 mod serve;
@@ -53,22 +54,18 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.version {
         return say(&help::version());
     }
+    let config = || settings::of_process(arguments);
     match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::foreground(config()?),
+        Command::Start => start::run(arguments, &config()?),
+        Command::Daemon => start::daemon(config()?),
+        Command::Stop => stop::run(&config()?),
+        Command::Restart => restart::run(arguments, &config()?),
+        Command::Ping => ping::run(&config()?),
+        Command::Status => status::run(&config()?, arguments.json),
+        Command::Demo => demo::run(config()?, arguments.app_port),
+        Command::Send => send::run(&config()?, &arguments.words),
+        Command::Listen => listen::run(&config()?, &arguments.words),
         Command::Check => check::run(arguments),
-        command => {
-            let config = settings::of_process(arguments)?;
-            match command {
-                Command::Serve => serve::foreground(config),
-                Command::Start => start::run(arguments, &config),
-                Command::Daemon => start::daemon(config),
-                Command::Stop => stop::run(&config),
-                Command::Ping => ping::run(&config),
-                Command::Status => status::run(&config, arguments.json),
-                Command::Demo => demo::run(config, arguments.app_port),
-                Command::Send => send::run(&config, &arguments.words),
-                Command::Restart => restart::run(arguments, &config),
-                _ => Err(Failure::Failed("not yet there".to_owned())),
-            }
-        }
     }
 }
