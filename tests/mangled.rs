@@ -355,3 +355,15 @@ fn requests_in_one_piece_are_answered_in_order() {
         assert_eq!(page.data(), number.to_string());
     }
 }
+
+#[test]
+fn who_ends_its_side_still_gets_all_of_its_answers() {
+    let chloe = Chloe::start(&[]);
+    let mut client = chloe.connect();
+    client.write(&b"GET /chloe/ping HTTP/1.1\r\nHost: a\r\n\r\n".repeat(50));
+    client.write(b"GET /half");
+    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let answers = String::from_utf8(client.read_to_end()).unwrap();
+    assert_eq!(answers.matches("\r\n\r\npong").count(), 50);
+    assert_eq!(answers.matches("\r\nDate: ").count(), 50, "half a request gets none");
+}

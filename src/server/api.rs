@@ -150,18 +150,27 @@ fn authorize(
     }
 }
 
+/// What proxies add to requests that they pass on.
+const FORWARDED: [&str; 6] = [
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+    "Via",
+];
+
 /// Protocol B, "Who may /send": a proxy on the same host, or a page in a
 /// browser on it, must not open it to the world.
 fn local_only(core: &Core, peer: Peer, request: &Request<'_>) -> Result<(), Problem> {
-    let forwarded = ["Forwarded", "X-Forwarded-For"];
-    let reason = if !peer.is_local() {
-        "Without a secret only this machine may publish: set secret in the configuration, and sign."
-    } else if forwarded
+    let reason = if !peer.is_loopback() {
+        "Without a secret only this machine may publish, by a loopback address: set secret in the configuration, and sign."
+    } else if FORWARDED
         .iter()
         .any(|name| request.headers.get(name).is_some())
     {
         "Without a secret nothing may publish through a proxy: set secret in the configuration, and sign."
-    } else if core.origins.check(request).is_err() {
+    } else if !core.origins.may_publish(request) {
         "Without a secret no foreign page may publish: set secret in the configuration, and sign on your server."
     } else {
         return Ok(());

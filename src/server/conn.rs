@@ -24,15 +24,16 @@ pub type ConnKey = Key<Conn>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     Tcp(SocketAddr),
-    /// A process of this machine, through the Unix socket.
+    /// Through the Unix socket.
     Unix,
 }
 
 impl Peer {
-    /// Whether the peer is a process of this machine.
-    pub fn is_local(self) -> bool {
+    /// Whether the peer came over the loopback interface. A Unix socket is
+    /// there for a proxy, which speaks for anybody.
+    pub fn is_loopback(self) -> bool {
         match self {
-            Peer::Unix => true,
+            Peer::Unix => false,
             Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
         }
     }

@@ -119,25 +119,12 @@ impl Server {
         let Some(conn) = core.conns.get_mut(key) else {
             return;
         };
-        let over = match &mut conn.role {
-            Role::Lane(lane) => {
-                let lane = *lane;
-                core.callbacks.handle_finished(now, lane);
-                false
-            }
-            Role::Http(http) => {
-                http.finished = true;
-                // A browser that closes is gone, one that waits for a poll above all.
-                let waiting = matches!(http.phase, Phase::Reading(_) | Phase::Polling(_));
-                conn.closing = true;
-                waiting && conn.outbox.is_empty()
-            }
-            Role::WebSocket(_) | Role::Reading => conn.outbox.is_empty() || !conn.closing,
-        };
-        if over {
-            core.close(now, key);
-        } else {
-            core.queue_flush(key);
+        match conn.role {
+            Role::Lane(lane) => core.callbacks.handle_finished(now, lane),
+            Role::Http(_) => router::finished(core, now, key),
+            // An end without a Close, or behind one.
+            Role::WebSocket(_) if conn.closing && !conn.outbox.is_empty() => {}
+            Role::WebSocket(_) | Role::Reading => core.close(now, key),
         }
         self.pump();
     }

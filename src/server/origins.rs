@@ -46,6 +46,16 @@ impl Origins {
         }
     }
 
+    /// Whether a page may publish without a secret. The name by which Chloe was
+    /// called proves nothing here: any name can be pointed at this machine.
+    pub fn may_publish(&self, request: &Request<'_>) -> bool {
+        let origin = request.headers.get("Origin");
+        origin.is_none_or(|origin| {
+            let own = request.headers.get("Host").filter(|host| is_loopback(host));
+            self.allows(origin, own)
+        })
+    }
+
     /// What `Access-Control-Allow-Origin` says to a request from `origin`.
     pub fn cors<'a>(&'a self, origin: Option<&'a str>) -> &'a str {
         origin.unwrap_or(&self.app)
@@ -81,16 +91,23 @@ fn pattern(text: &str) -> Pattern {
 
 /// A page of this machine is one page, whichever way the machine is called.
 fn loopback_name(origin: &str) -> String {
-    let Some((scheme, authority)) = origin.split_once("://") else {
-        return origin.to_owned();
-    };
-    let (host, port) = match authority.rsplit_once(':') {
+    match origin.split_once("://") {
+        Some((scheme, authority)) if is_loopback(authority) => {
+            format!("{scheme}://localhost:{}", split_port(authority).1)
+        }
+        _ => origin.to_owned(),
+    }
+}
+
+/// Whether `authority`, a host with or without a port, is this machine by loopback.
+fn is_loopback(authority: &str) -> bool {
+    matches!(split_port(authority).0, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+fn split_port(authority: &str) -> (&str, &str) {
+    match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
         _ => (authority, ""),
-    };
-    match host {
-        "localhost" | "127.0.0.1" | "[::1]" => format!("{scheme}://localhost:{port}"),
-        _ => origin.to_owned(),
     }
 }
 
@@ -129,6 +146,30 @@ mod tests {
             "http://evil.example",
         ] {
             assert!(!origins.allows(origin, host), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_name_pointed_at_this_machine_does_not_make_a_page_its_own() {
+        let origins = origins("http://app.example", &[]);
+        for (origin, host, may) in [
+            ("http://localhost:8901", "localhost:8901", true),
+            ("http://127.0.0.1:8901", "127.0.0.1:8901", true),
+            ("http://app.example", "localhost:8901", true),
+            ("http://evil.example:8901", "evil.example:8901", false),
+            (
+                "http://localhost.evil.example",
+                "localhost.evil.example",
+                false,
+            ),
+        ] {
+            let text = format!("POST /send HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
+            let mut decoder = crate::wire::http::RequestDecoder::default();
+            let decoded = decoder.decode(text.as_bytes(), &Default::default());
+            let Ok(crate::wire::http::Decoded::Request { request, .. }) = decoded else {
+                panic!("a request");
+            };
+            assert_eq!(origins.may_publish(&request), may, "{origin}");
         }
     }
 

@@ -40,11 +40,25 @@ pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
 
 /// Reads on in what is kept, after an answer went out.
 pub fn resume(core: &mut Core, now: Time, key: ConnKey) {
-    let waiting = http_mut(core, key).is_some_and(|http| !http.input.is_empty());
+    let waiting = http_mut(core, key).is_some_and(|http| http.finished || !http.input.is_empty());
     if waiting {
         received(core, now, key, &mut []);
     } else {
         core.arm(key);
+    }
+}
+
+/// The peer sends no more: what is here is answered, and then the connection closed.
+pub fn finished(core: &mut Core, now: Time, key: ConnKey) {
+    let Some(http) = http_mut(core, key) else {
+        return;
+    };
+    http.finished = true;
+    match http.phase {
+        // A browser that closes is gone; what waits for it is kept for its next poll.
+        Phase::Polling(_) => core.close(now, key),
+        Phase::Reading(_) => resume(core, now, key),
+        Phase::Asking | Phase::Sending(_) => {}
     }
 }
 
@@ -102,6 +116,12 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 send_continue,
             }) => {
                 wait(http, now, state);
+                if http.finished {
+                    // What is missing will not come.
+                    conn.closing = true;
+                    core.queue_flush(key);
+                    return bytes.len();
+                }
                 if send_continue {
                     conn.outbox.push(CONTINUE);
                     core.queue_flush(key);
@@ -110,13 +130,13 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
             }
             Ok(Decoded::Request { request, consumed }) => {
                 used += consumed;
-                let (peer, finished) = (http.peer, http.finished);
+                let peer = http.peer;
                 http.phase = Phase::Reading(Waiting::NothingYet);
                 http.since_ms = now.ms;
                 core.stats.requests += 1;
                 let framing = Framing {
                     version: request.version,
-                    keep_alive: request.keep_alive && !finished && !core.is_draining(),
+                    keep_alive: request.keep_alive && !core.is_draining(),
                     head_only: request.method == Method::Head,
                     date_unix_ms: now.unix_ms,
                 };
