@@ -72,15 +72,25 @@ def clean_environment(**more: str) -> dict:
 
 
 def end(process: subprocess.Popen, how: int = signal.SIGTERM) -> int:
-    """Asks the process and all that it started to end; returns its exit status."""
-    if process.poll() is None:
-        os.killpg(process.pid, how)
+    """Asks the process and all that it started to end, and waits for all; returns its status."""
+    until = time.monotonic() + PATIENCE_S
+    kill_group(process, how)
+    status = process.wait(PATIENCE_S)
+    while kill_group(process, 0):
+        if time.monotonic() > until:
+            kill_group(process, signal.SIGKILL)
+            raise AssertionError(f"{process.args} did not end when asked to")
+        time.sleep(0.02)
+    return status
+
+
+def kill_group(process: subprocess.Popen, how: int) -> bool:
+    """Signals the group that the process leads; false if nothing of it is left."""
     try:
-        return process.wait(PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise AssertionError(f"{process.args} did not end when asked to") from None
+        os.killpg(process.pid, how)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Chloe:
