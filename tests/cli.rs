@@ -3,7 +3,7 @@
 #[path = "cli/harness.rs"]
 mod harness;
 
-use harness::{Folder, Socket, get, outcome};
+use harness::{Folder, Socket, eventually, get, outcome};
 use rustix::process::Signal;
 
 /// Flags of a server that any number of tests can run at a time.
@@ -205,6 +205,27 @@ fn hangup_opens_the_log_anew() {
 }
 
 #[test]
+fn a_log_that_nobody_takes_ends_nothing() {
+    let folder = Folder::new("full");
+    let mut command = folder.chloe(&words(&HERE, &["--unix-socket", &folder.path("s")]));
+    command.stderr(
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap(),
+    );
+    let mut child = command.spawn().unwrap();
+    let flags = ["--listen-addresses=", "--unix-socket", &folder.path("s")];
+    eventually("it answers", || {
+        let outcome = folder.run(&words(&["ping"], &flags));
+        (outcome.code == Some(0)).then_some(())
+    });
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn what_is_sent_is_heard_and_signed() {
     let folder = Folder::new("listen");
     let socket = folder.path("chloe.sock");
@@ -291,6 +312,8 @@ fn the_demo_answers() {
         "and nothing before"
     );
 
+    // A browser that answers no close would be waited for.
+    drop((socket, other));
     demo.signal(Signal::INT);
     assert_eq!(demo.wait().code(), Some(0));
     assert_eq!(folder.read("demo.err"), "");

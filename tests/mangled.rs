@@ -365,5 +365,9 @@ fn who_ends_its_side_still_gets_all_of_its_answers() {
     client.stream.shutdown(std::net::Shutdown::Write).unwrap();
     let answers = String::from_utf8(client.read_to_end()).unwrap();
     assert_eq!(answers.matches("\r\n\r\npong").count(), 50);
-    assert_eq!(answers.matches("\r\nDate: ").count(), 50, "half a request gets none");
+    assert_eq!(
+        answers.matches("\r\nDate: ").count(),
+        50,
+        "half a request gets none"
+    );
 }

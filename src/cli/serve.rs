@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use super::logging;
+use super::logging::Log;
 use super::pid_file::PidFile;
 use super::places::{Places, is_set};
 use super::signals::{self, Hangup};
@@ -20,35 +20,23 @@ use crate::server::Server;
 /// # Errors
 /// It cannot start, or the event loop fails.
 pub fn foreground(config: Config) -> Result<(), Failure> {
-    if !is_set(&config.log_dir) {
-        return run(config, Hangup::without_log(), |_| Ok(()));
-    }
-    let log_file = Places::of_process().log_file(&config);
-    let terminal = logging::redirect(&log_file)?;
-    let mut terminal = Some(terminal);
-    let listening = |_: &EventLoop| {
-        terminal = None;
-        Ok(())
-    };
-    let result = run(config, Hangup::Reopen(log_file), listening);
-    if let Some(terminal) = terminal {
-        // Why it did not start is told where it was started.
-        logging::restore(terminal);
-    }
-    result
+    let log_file = is_set(&config.log_dir).then(|| Places::of_process().log_file(&config));
+    run(config, log_file.as_deref(), |_| Ok(()))
 }
 
-/// Runs until it is told to end. `listening` is called once, when the sockets
-/// are open, and may still refuse.
+/// Runs until it is told to end. Its log goes to `log_file`, else to standard
+/// error. `listening` is called once, when the sockets are open, and may still
+/// refuse.
 ///
 /// # Errors
 /// It cannot start, or the event loop fails.
 pub fn run(
     config: Config,
-    hangup: Hangup,
+    log_file: Option<&Path>,
     listening: impl FnOnce(&EventLoop) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    logging::begin(&config.log_level);
+    let hangup = Hangup::of(log_file.is_some());
+    let log = Log::begin(&config.log_level, log_file)?;
     let pid_file = match is_set(&config.pid_file) {
         true => Some(PidFile::create(&config.pid_file)?),
         false => None,
@@ -58,7 +46,7 @@ pub fn run(
     let seed = random_seed()
         .map_err(|e| Failure::Failed(format!("the system gives no random numbers: {e}")))?;
     let server = Server::new(config, seed, event_loop.now());
-    signals::watch(event_loop.handle(), hangup)
+    signals::watch(event_loop.handle(), hangup, log.target())
         .map_err(|e| Failure::Failed(format!("the system lets no signals be watched: {e}")))?;
     listening(&event_loop)?;
     let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());

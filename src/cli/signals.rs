@@ -4,20 +4,20 @@
 //! handle; the loop itself knows of no signals. Called by `serve`.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::logging;
+use super::logging::Target;
 use crate::net::Handle;
 
 /// What SIGHUP asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hangup {
-    /// Opens the log at this path anew.
-    Reopen(PathBuf),
+    /// Opens the log anew.
+    Reopen,
     /// There is nothing to open anew: whoever reads standard error keeps it.
     Ignore,
     /// The terminal that it was started from is gone: as SIGTERM.
@@ -25,10 +25,12 @@ pub enum Hangup {
 }
 
 impl Hangup {
-    /// For a server that logs to the standard error that it was started with.
-    pub fn without_log() -> Hangup {
-        match io::stderr().is_terminal() {
-            true => Hangup::Stop,
+    /// For a server that logs to a file of its own, or to the standard error
+    /// that it was started with. To be asked before the log begins.
+    pub fn of(has_file: bool) -> Hangup {
+        match has_file {
+            true => Hangup::Reopen,
+            false if io::stderr().is_terminal() => Hangup::Stop,
             false => Hangup::Ignore,
         }
     }
@@ -39,12 +41,12 @@ impl Hangup {
 ///
 /// # Errors
 /// The system takes no handler or gives no thread.
-pub fn watch(handle: Handle, hangup: Hangup) -> io::Result<()> {
+pub fn watch(handle: Handle, hangup: Hangup, log: Arc<Target>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let watching = move || {
         for signal in signals.forever() {
-            match (signal, &hangup) {
-                (SIGHUP, Hangup::Reopen(path)) => logging::reopen(path),
+            match (signal, hangup) {
+                (SIGHUP, Hangup::Reopen) => log.reopen(),
                 (SIGHUP, Hangup::Ignore) => {}
                 (SIGTERM, _) => stop(&handle, "SIGTERM"),
                 (SIGINT, _) => stop(&handle, "SIGINT"),

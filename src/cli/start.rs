@@ -17,7 +17,6 @@ use super::failure::{Failure, path_failure, say};
 use super::logging;
 use super::places::{Places, is_set};
 use super::serve;
-use super::signals::Hangup;
 use crate::config::Config;
 use crate::net::EventLoop;
 
@@ -85,14 +84,14 @@ pub fn daemon(mut config: Config) -> Result<(), Failure> {
     let _ = rustix::process::setsid();
     let places = Places::of_process();
     config.pid_file = places.pid_file(&config);
-    let hangup = Hangup::Reopen(places.log_file(&config));
-    let result = serve::run(config, hangup, |_: &EventLoop| {
+    let log_file = places.log_file(&config);
+    let result = serve::run(config, Some(&log_file), |_: &EventLoop| {
         tell(LISTENING);
         Ok(())
     });
     result.map_err(|failure| {
-        log::error!("event=failed reason=\"{failure}\"");
         tell(&failure.to_string());
+        log::error!("event=failed reason=\"{failure}\"");
         Failure::Told(failure.code())
     })
 }

@@ -10,7 +10,6 @@ use std::net::TcpListener;
 
 use super::failure::{Failure, say};
 use super::serve;
-use super::signals::Hangup;
 use crate::config::Config;
 use crate::net::EventLoop;
 use app::App;
@@ -35,18 +34,14 @@ pub fn run(config: Config, app_port: Option<u16>) -> Result<(), Failure> {
     let config = adapt(config, app.port());
     check_port(&config)?;
     let mut shared = config.clone();
-    serve::run(
-        config,
-        Hangup::without_log(),
-        move |event_loop: &EventLoop| {
-            let first = event_loop.addresses().first().copied();
-            shared.port = first.map_or(shared.port, |address| address.port());
-            let said = greeting(shared.port, app.port());
-            app.start(shared)
-                .map_err(|error| Failure::Failed(format!("the demo app cannot start: {error}")))?;
-            say(&said)
-        },
-    )
+    serve::run(config, None, move |event_loop: &EventLoop| {
+        let first = event_loop.addresses().first().copied();
+        shared.port = first.map_or(shared.port, |address| address.port());
+        let said = greeting(shared.port, app.port());
+        app.start(shared)
+            .map_err(|error| Failure::Failed(format!("the demo app cannot start: {error}")))?;
+        say(&said)
+    })
 }
 
 /// The settings of a Chloe for the demo: this host's own unless an address was
