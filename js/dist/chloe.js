@@ -388,6 +388,7 @@
       return this.queue;
     }
     poll() {
+      if (this.closed) return;
       const { link } = this;
       const began = Date.now();
       const poll = {
@@ -400,7 +401,6 @@
       this.request(poll, WAIT_MS + GRACE_MS, (answer) => {
         if (!answer || !answer.messages) return this.lose(answer);
         link.receive(answer.messages);
-        if (this.closed) return;
         const hasty = !answer.messages.length && Date.now() - began < HASTY_MS;
         if (hasty) this.pollTimer = setTimeout(() => this.poll(), HASTY_MS);
         else this.poll();

@@ -386,6 +386,7 @@ var PollingTransport = class {
     return this.queue;
   }
   poll() {
+    if (this.closed) return;
     const { link } = this;
     const began = Date.now();
     const poll = {
@@ -398,7 +399,6 @@ var PollingTransport = class {
     this.request(poll, WAIT_MS + GRACE_MS, (answer) => {
       if (!answer || !answer.messages) return this.lose(answer);
       link.receive(answer.messages);
-      if (this.closed) return;
       const hasty = !answer.messages.length && Date.now() - began < HASTY_MS;
       if (hasty) this.pollTimer = setTimeout(() => this.poll(), HASTY_MS);
       else this.poll();

@@ -64,7 +64,8 @@ export abstract class PollingTransport implements Transport {
     return this.queue;
   }
 
-  private poll(): void {
+  protected poll(): void {
+    if (this.closed) return;
     const { link } = this;
     const began = Date.now();
     const poll: ClientMessage = {
@@ -77,7 +78,6 @@ export abstract class PollingTransport implements Transport {
     this.request(poll, WAIT_MS + GRACE_MS, (answer) => {
       if (!answer || !answer.messages) return this.lose(answer);
       link.receive(answer.messages);
-      if (this.closed) return;
       // A server may answer at once, with nothing, for reasons of its own: no storm.
       const hasty = !answer.messages.length && Date.now() - began < HASTY_MS;
       if (hasty) this.pollTimer = setTimeout(() => this.poll(), HASTY_MS);
