@@ -145,6 +145,7 @@ impl Arguments {
                     let value = parser.value().and_then(|v| v.string());
                     parsed.settings.push((key, value.map_err(usage_error)?));
                 }
+                Arg::Value(word) if usage.is_none() && word == "help" => parsed.help = true,
                 Arg::Value(word) if usage.is_none() => {
                     usage = Some(command(&word.string().map_err(usage_error)?)?);
                 }
@@ -264,6 +265,8 @@ mod tests {
         assert_eq!(parse("demo --app-port 0").unwrap().app_port, Some(0));
         assert!(parse("status --json").unwrap().json);
         assert!(parse("listen a b c --help").unwrap().help);
+        let parsed = parse("help listen").unwrap();
+        assert_eq!((parsed.help, parsed.command), (true, Some(Command::Listen)));
     }
 
     #[test]

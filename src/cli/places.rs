@@ -60,9 +60,10 @@ impl Places {
         }
         let state = match (&self.state, &self.home) {
             (Some(state), _) => state.clone(),
-            _ if self.is_root => PathBuf::from("/var/log"),
-            (None, Some(home)) => home.join(".local/state"),
-            (None, None) => env::temp_dir(),
+            (None, Some(home)) if !self.is_root => home.join(".local/state"),
+            // Without a home it may not be written to, which is told: a folder
+            // of all users is no place for it.
+            (None, _) => PathBuf::from("/var/log"),
         };
         state.join("chloe")
     }
