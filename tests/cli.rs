@@ -288,7 +288,10 @@ fn the_demo_answers() {
     let (port, app_port) = (ports.next().unwrap(), ports.next().unwrap());
     let page = get(&app_port, "/");
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
-    assert!(page.contains(&port) && !page.contains("{{CHLOE_PORT}}"), "{page}");
+    assert!(
+        page.contains(&port) && !page.contains("{{CHLOE_PORT}}"),
+        "{page}"
+    );
     assert!(get(&app_port, "/x").starts_with("HTTP/1.1 404 "));
     assert!(get(&port, "/chloe.js").starts_with("HTTP/1.1 200 OK\r\n"));
 
