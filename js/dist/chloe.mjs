@@ -450,6 +450,7 @@ var PollingTransport = class {
 
 // src/transports/jsonp.ts
 var URL_LENGTH_MAX = 8e3;
+var LOAD_MS = 5e3;
 var LINGER_MS = 6e4;
 var nothing = () => {
 };
@@ -466,6 +467,7 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
       }
     };
     this.number = 1;
+    this.polls = false;
     this.scripts = [];
     /** The answers that came while their script ran, by the id of their request. */
     this.answers = {};
@@ -501,6 +503,18 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
     setTimeout(() => delete connections[number], LINGER_MS);
     this.scripts.forEach(remove);
     return super.close();
+  }
+  /** A script that is held keeps the page from having loaded: polling begins after that. */
+  poll() {
+    if (document.readyState === "complete" || this.polls) return super.poll();
+    const begin = () => {
+      clearTimeout(timer);
+      if (this.polls) return;
+      this.polls = true;
+      super.poll();
+    };
+    const timer = setTimeout(begin, LOAD_MS);
+    addEventListener("load", () => setTimeout(begin));
   }
   request(message, limitMs, done) {
     const { number } = this;

@@ -177,6 +177,26 @@ test('jsonp: what the tags ask, and that they are removed', () => {
   assert.equal(new Set(world.scripts.map((script) => script.src)).size, world.scripts.length);
 });
 
+test('jsonp: no poll holds up the loading of the page', () => {
+  const start = () => {
+    const world = new World();
+    world.globals.document.readyState = 'interactive';
+    new world.Chloe({ transports: ['jsonp'] }).connect();
+    world.respond(world.tag('connect'), connected({ id: 1 }));
+    assert.equal(world.tags.length, 0);
+    return world;
+  };
+  const world = start();
+  world.fire('load');
+  world.pass(0);
+  assert.ok(world.tag('poll'));
+  world.pass(6000);
+  assert.equal(world.tags.length, 1);
+  const slow = start();
+  slow.pass(5000);
+  assert.ok(slow.tag('poll'));
+});
+
 test('jsonp: answers find their connection and their request by id', () => {
   const { world, chloe, errors } = byJsonp();
   const other = new world.Chloe({ transports: ['jsonp'] });

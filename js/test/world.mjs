@@ -53,6 +53,7 @@ export class World {
       document: {
         ...listen,
         currentScript: script ? { src: script, getAttribute: () => null } : null,
+        readyState: 'complete',
         get visibilityState() {
           return world.visibility;
         },

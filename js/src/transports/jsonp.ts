@@ -9,6 +9,9 @@ import { Link } from './transport';
 /** What every server and proxy takes as a URL. */
 const URL_LENGTH_MAX = 8000;
 
+/** A page that takes longer to load is polled for all the same. */
+const LOAD_MS = 5000;
+
 /** Scripts of a closed connection may still arrive for so long. */
 const LINGER_MS = 60000;
 
@@ -37,6 +40,7 @@ export class JsonpTransport extends PollingTransport implements Connection {
     },
   };
   private number = 1;
+  private polls = false;
   private scripts: Element[] = [];
   /** The answers that came while their script ran, by the id of their request. */
   private answers: { [id: string]: ServerMessage } = {};
@@ -80,6 +84,19 @@ export class JsonpTransport extends PollingTransport implements Connection {
     setTimeout(() => delete connections[number], LINGER_MS);
     this.scripts.forEach(remove);
     return super.close();
+  }
+
+  /** A script that is held keeps the page from having loaded: polling begins after that. */
+  protected poll(): void {
+    if (document.readyState === 'complete' || this.polls) return super.poll();
+    const begin = () => {
+      clearTimeout(timer);
+      if (this.polls) return;
+      this.polls = true;
+      super.poll();
+    };
+    const timer = setTimeout(begin, LOAD_MS);
+    addEventListener('load', () => setTimeout(begin));
   }
 
   protected request(message: ClientMessage, limitMs: number, done: Done): void {
