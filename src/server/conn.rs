@@ -195,6 +195,8 @@ impl Conn {
         let stuck = (self.blocked && !self.outbox.is_empty())
             .then(|| self.wrote_ms.saturating_add(config.write_timeout_ms));
         let own = match &self.role {
+            // What is on its way out has the limit of writing, and no other.
+            Role::Http(_) if self.closing => None,
             Role::Http(http) => http.deadline_ms(config),
             Role::WebSocket(websocket) => Some(websocket.deadline_ms()),
             Role::Lane(_) | Role::Reading => None,

@@ -233,7 +233,7 @@ impl Server {
             self.core.timers.next_ms(),
             self.hub_due_ms(),
             self.core.callbacks.poll_timeout(),
-            self.core.drained_by_ms,
+            self.core.drained_by_ms.filter(|by_ms| *by_ms > self.now.ms),
         ]
         .into_iter()
         .flatten()

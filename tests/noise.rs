@@ -1,0 +1,282 @@
+//! Noise at the whole server: pieces of good requests and frames, mangled,
+//! interleaved over many connections, with time passing and sockets that take
+//! little. Nothing may panic, spin, or grow without bound. The seed that fails
+//! is printed; CHLOE_SEED replays it, CHLOE_SEEDS sets how many are tried.
+
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use chloe::base::random::Random;
+use chloe::base::time::Time;
+use chloe::config::Config;
+use chloe::server::{Action, ConnKey, Peer, Server, Transmit};
+use chloe::wire::websocket::{Opcode, encode_masked_frame};
+
+/// A socket that takes as much as it likes.
+struct Moody<'a>(&'a mut Random);
+
+impl Write for Moody<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.below(8) {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            1 => Err(io::ErrorKind::ConnectionReset.into()),
+            2 => Ok(bytes.len().min(1 + self.0.below(7) as usize)),
+            _ => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn corpus() -> Vec<Vec<u8>> {
+    let mut corpus: Vec<Vec<u8>> = [
+        "GET /chloe/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nchannel=news&data=hi",
+        "POST /send HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\ndata=x\r\n0\r\n\r\n",
+        "POST /send HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\ndata=y",
+        "POST /chloe/xhr HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\n\r\ndata={\"type\":\"connect\",\"version\":1}  ",
+        "GET /chloe/jsonp.js?data={%22type%22:%22connect%22,%22id%22:7}ts=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /chloe/xhr/1?data={%22type%22:%22poll%22,%22sessionId%22:%221%22} HTTP/1.0\r\n\r\n",
+        "GET /chloe.js HTTP/1.1\r\nHost: a\r\nRange: bytes=1-5\r\n\r\n",
+        "GET /chloe/status HTTP/1.1\r\nHost: a\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "data=%u00ff%ud83d%ude00+%C3%BC&sig=0",
+        "\r\n\r\n",
+    ]
+    .iter()
+    .map(|text| text.as_bytes().to_vec())
+    .collect();
+    for text in [
+        r#"{"type":"connect","version":1,"positions":{"/all":"0000000000:0"}}"#,
+        r#"{"type":"channel-subscribe","channel":"news","id":"1","since":"0000000000:9"}"#,
+        r#"{"type":"channel-unsubscribe","channel":"news","id":2}"#,
+        r#"{"type":"message","data":"to the app","id":3}"#,
+        r#"{"type":"message","data":{"not":"a string"}}"#,
+    ] {
+        let mut frame = Vec::new();
+        encode_masked_frame(&mut frame, Opcode::Text, text.as_bytes(), [1, 2, 3, 4]);
+        corpus.push(frame);
+    }
+    for (opcode, payload) in [
+        (Opcode::Ping, &b"ping"[..]),
+        (Opcode::Close, &[3, 232]),
+        (Opcode::Binary, b"\0"),
+    ] {
+        let mut frame = Vec::new();
+        encode_masked_frame(&mut frame, opcode, payload, [9, 8, 7, 6]);
+        corpus.push(frame);
+    }
+    corpus
+}
+
+struct Noise {
+    server: Server,
+    random: Random,
+    now: Time,
+    conns: Vec<ConnKey>,
+    blocked: Vec<ConnKey>,
+    corpus: Vec<Vec<u8>>,
+}
+
+impl Noise {
+    fn new(seed: u64) -> Noise {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let config = Config {
+            history_size: 50,
+            history_total_bytes: 1 << 18,
+            relay_queue_messages: 20,
+            connections_max: 50,
+            sessions_max: 100,
+            poll_hold_ms: 2_000,
+            ..Config::default()
+        };
+        let now = Time::default().plus(1_000);
+        Noise {
+            server: Server::new(config, bytes, now),
+            random: Random::new(bytes),
+            now,
+            conns: Vec::new(),
+            blocked: Vec::new(),
+            corpus: corpus(),
+        }
+    }
+
+    fn pick(&mut self) -> Option<ConnKey> {
+        let count = self.conns.len() as u64;
+        (count > 0).then(|| self.conns[self.random.below(count) as usize])
+    }
+
+    /// A piece of the corpus, mostly as it is.
+    fn piece(&mut self) -> Vec<u8> {
+        let choice = self.random.below(self.corpus.len() as u64) as usize;
+        let mut bytes = self.corpus[choice].clone();
+        match self.random.below(6) {
+            0 => {
+                let at = self.random.below(bytes.len() as u64) as usize;
+                bytes[at] = self.random.bits() as u8;
+            }
+            1 => bytes.truncate(self.random.below(bytes.len() as u64 + 1) as usize),
+            2 => {
+                let more = self.random.below(self.corpus.len() as u64) as usize;
+                bytes.extend_from_slice(&self.corpus[more].clone());
+            }
+            _ => {}
+        }
+        bytes
+    }
+
+    fn step(&mut self) {
+        match self.random.below(20) {
+            0..=2 => {
+                if let Some(key) = self
+                    .server
+                    .handle_accept(self.now, Peer::Tcp(([127, 0, 0, 1], 9).into()))
+                {
+                    self.conns.push(key);
+                }
+            }
+            3..=12 => {
+                if let Some(key) = self.pick()
+                    && self.server.wants_read(key)
+                {
+                    let mut bytes = self.piece();
+                    self.server.handle_received(self.now, key, &mut bytes);
+                }
+            }
+            13 => {
+                if let Some(key) = self.pick() {
+                    self.server.handle_finished(self.now, key);
+                }
+            }
+            14 => {
+                if let Some(key) = self.pick() {
+                    self.forget(key);
+                    self.server.handle_closed(self.now, key);
+                }
+            }
+            15 => {
+                for key in std::mem::take(&mut self.blocked) {
+                    self.server.handle_writable(key);
+                }
+            }
+            16 => {
+                let at_ms = self.server.poll_timeout().unwrap_or(self.now.ms);
+                self.now = self.now.plus(at_ms.saturating_sub(self.now.ms));
+            }
+            _ => self.now = self.now.plus(self.random.below(500)),
+        }
+        self.turn();
+    }
+
+    fn forget(&mut self, key: ConnKey) {
+        self.conns.retain(|other| *other != key);
+        self.blocked.retain(|other| *other != key);
+    }
+
+    fn turn(&mut self) {
+        if self
+            .server
+            .poll_timeout()
+            .is_some_and(|at_ms| at_ms <= self.now.ms)
+        {
+            self.server.handle_timeout(self.now);
+        }
+        let next = self.server.poll_timeout();
+        assert!(
+            next.is_none_or(|at_ms| at_ms > self.now.ms),
+            "it would spin: {next:?} at {:?}",
+            self.now
+        );
+        self.act();
+        let mut writes = 0;
+        while let Some(key) = self.server.poll_transmit(self.now) {
+            writes += 1;
+            assert!(writes < 10_000, "the flush has no end");
+            if self.blocked.contains(&key) || !self.conns.contains(&key) {
+                continue;
+            }
+            match self
+                .server
+                .transmit(self.now, key, &mut Moody(&mut self.random))
+            {
+                Transmit::Idle => {}
+                Transmit::Blocked => self.blocked.push(key),
+                Transmit::Failed => {
+                    self.forget(key);
+                    self.server.handle_closed(self.now, key);
+                }
+            }
+        }
+        self.act();
+        assert!(self.conns.len() <= 50 + 8, "connections are bounded");
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.server.poll_action() {
+            match action {
+                Action::Resolve { .. } => {
+                    let found = Ok(vec![([127, 0, 0, 1], 4567).into()]);
+                    self.server.handle_resolved(self.now, found);
+                }
+                Action::Connect { key, .. } => {
+                    let works = self.random.below(3) > 0;
+                    if works {
+                        self.conns.push(key);
+                    }
+                    let result = if works {
+                        Ok(())
+                    } else {
+                        Err(io::ErrorKind::ConnectionRefused)
+                    };
+                    self.server.handle_connected(self.now, key, result);
+                }
+                Action::Close { key } => self.forget(key),
+                Action::ShutdownWrite { .. } | Action::ResumeRead { .. } => {}
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.server.handle_shutdown(self.now);
+        for _ in 0..2_000 {
+            if self.server.is_drained() {
+                return;
+            }
+            for key in std::mem::take(&mut self.blocked) {
+                self.server.handle_writable(key);
+            }
+            let at_ms = self.server.poll_timeout().unwrap_or(self.now.ms);
+            self.now = self.now.plus(at_ms.saturating_sub(self.now.ms).max(1));
+            self.turn();
+        }
+        panic!("it does not stop");
+    }
+}
+
+#[test]
+fn noise_is_survived() {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap())
+    };
+    let seeds = match number("CHLOE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("CHLOE_SEEDS").unwrap_or(150),
+    };
+    for seed in seeds {
+        let run = catch_unwind(AssertUnwindSafe(|| {
+            let mut noise = Noise::new(seed);
+            for _ in 0..1_500 {
+                noise.step();
+            }
+            noise.end();
+        }));
+        assert!(run.is_ok(), "CHLOE_SEED={seed}");
+    }
+}
