@@ -4,9 +4,10 @@
 //! name and tells what to write instead. Which setting has which check stands
 //! in `keys.rs`, the only caller. Nothing is opened, resolved or bound here.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::value::quote;
+use crate::wire::url::{HttpUrl, UrlError, parse_origin};
 
 /// Well, or the rest of the sentence that says what is wrong.
 pub(super) type Checked = Result<(), String>;
@@ -38,86 +39,44 @@ pub(super) fn addresses(list: &[String]) -> Checked {
     }
 }
 
-/// `http://host[:port]` or `https://host[:port]`, and nothing behind it.
+/// `http://host[:port]` or `https://host[:port]`.
 pub(super) fn origin(text: &str) -> Checked {
-    let Some(authority) = text
-        .strip_prefix("http://")
-        .or_else(|| text.strip_prefix("https://"))
-    else {
-        return Err(format!(
-            r#"must be an origin such as "http://localhost:4567", and {} does not begin with http:// or https://"#,
-            quote(text)
-        ));
-    };
-    if let Some(end) = authority.find(['/', '?', '#']) {
-        let kept = text.len() - (authority.len() - end);
-        return Err(format!(
-            "must be an origin, which has no path: write {}",
-            quote(&text[..kept])
-        ));
-    }
-    host_and_port(text, authority)
+    parse_origin(text).map_err(|error| is_refused(text, error))?;
+    Ok(())
 }
 
-/// Origins, or "*" for every origin.
+/// Origins; `https://*.example.com` for all below a domain, `*` for every origin.
 pub(super) fn origins(list: &[String]) -> Checked {
     list.iter()
         .filter(|item| *item != "*")
-        .try_for_each(|item| origin(item))
+        .try_for_each(|item| match item.split_once("://*.") {
+            Some((scheme, domain)) => below(item, scheme, domain),
+            None => origin(item),
+        })
         .map_err(|problem| format!("has an item that {problem}"))
+}
+
+/// What stands behind the star is compared with the end of what browsers send,
+/// so it must be written as they write it.
+fn below(item: &str, scheme: &str, domain: &str) -> Checked {
+    let sent = parse_origin(&format!("{scheme}://{domain}"));
+    let sent = sent.map_err(|error| is_refused(item, error))?;
+    let meant = sent.replacen("://", "://*.", 1);
+    match item == meant {
+        true => Ok(()),
+        false => Err(format!("is {}: write {}", quote(item), quote(&meant))),
+    }
 }
 
 /// `http://host[:port][/path]`. TLS towards the app is not spoken yet.
 pub(super) fn http_url(text: &str) -> Checked {
-    if text.starts_with("https://") {
-        return Err(format!(
-            "is {}, and Chloe speaks no https to the app yet: use http:// and an address on the same host or network",
-            quote(text)
-        ));
-    }
-    let Some(rest) = text.strip_prefix("http://") else {
-        return Err(format!(
-            r#"must be an address such as "http://localhost:4567/updates", and {} does not begin with http://"#,
-            quote(text)
-        ));
-    };
-    if rest.contains('#') {
-        return Err(format!(
-            "is {}, and a # means nothing here: leave out what begins with it",
-            quote(text)
-        ));
-    }
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    host_and_port(text, &rest[..end])
+    // The parser that the server uses: what passes here cannot fail there.
+    HttpUrl::parse(text).map_err(|error| is_refused(text, error))?;
+    Ok(())
 }
 
-fn host_and_port(whole: &str, authority: &str) -> Checked {
-    let after_bracket = authority.find(']').map_or(0, |end| end + 1);
-    let colon = authority[after_bracket..].find(':');
-    let host_end = colon.map_or(authority.len(), |colon| after_bracket + colon);
-    let (host, port) = (
-        &authority[..host_end],
-        colon.map(|_| &authority[host_end + 1..]),
-    );
-    let bad = |byte: u8| !byte.is_ascii_graphic() || b"\"<>@\\^`{|}".contains(&byte);
-    if host.is_empty() || whole.bytes().any(bad) {
-        return Err(format!("is {}, and that names no host", quote(whole)));
-    }
-    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    if host.contains('[') && bracketed.is_none_or(|h| h.parse::<Ipv6Addr>().is_err()) {
-        return Err(format!(
-            "is {}, and what is in brackets is no IPv6 address",
-            quote(whole)
-        ));
-    }
-    match port {
-        Some(port) if !matches!(port.parse::<u16>(), Ok(1..)) => Err(format!(
-            "is {}, and {} is no port: ports are 1 to 65535",
-            quote(whole),
-            quote(port)
-        )),
-        _ => Ok(()),
-    }
+fn is_refused(text: &str, error: UrlError) -> String {
+    format!("is {}. {error}", quote(text))
 }
 
 /// The levels of a log, least first.

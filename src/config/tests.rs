@@ -147,35 +147,47 @@ fn a_wrong_file_says_where_and_what_was_meant() {
         ),
         (
             "application_server = \"localhost:4567\"",
-            "a.toml:1: application_server must be an origin such as \"http://localhost:4567\", and \"localhost:4567\" does not begin with http:// or https://",
+            "a.toml:1: application_server is \"localhost:4567\". The address must begin with http://",
         ),
         (
             "application_server = \"http://a/b\"",
-            "a.toml:1: application_server must be an origin, which has no path: write \"http://a\"",
+            "a.toml:1: application_server is \"http://a/b\". An origin is scheme, host and port only",
         ),
         (
             "application_server_url = \"https://a/\"",
-            "a.toml:1: application_server_url is \"https://a/\", and Chloe speaks no https to the app yet: use http:// and an address on the same host or network",
+            "a.toml:1: application_server_url is \"https://a/\". Chloe does not call https addresses yet",
         ),
         (
             "application_server_url = \"\"",
-            "a.toml:1: application_server_url must be an address such as ",
+            "a.toml:1: application_server_url is \"\". The address must begin with http://",
         ),
         (
             "application_server_url = \"http:///x\"",
-            "a.toml:1: application_server_url is \"http:///x\", and that names no host",
+            "a.toml:1: application_server_url is \"http:///x\". The address needs a host",
+        ),
+        (
+            "application_server_url = \"http://bad!host/\"",
+            "a.toml:1: application_server_url is \"http://bad!host/\". The address needs a host",
         ),
         (
             "application_server_url = \"http://a:0/x\"",
-            "a.toml:1: application_server_url is \"http://a:0/x\", and \"0\" is no port: ports are 1 to 65535",
+            "a.toml:1: application_server_url is \"http://a:0/x\". The port must be",
         ),
         (
             "application_server_url = \"http://[a]/x\"",
-            "a.toml:1: application_server_url is \"http://[a]/x\", and what is in brackets is no IPv6 address",
+            "a.toml:1: application_server_url is \"http://[a]/x\". The address needs a host",
         ),
         (
             "allowed_origins = [\"*\", \"x\"]",
-            "a.toml:1: allowed_origins has an item that must be an origin such as ",
+            "a.toml:1: allowed_origins has an item that is \"x\". The address must begin with",
+        ),
+        (
+            "allowed_origins = [\"https://*.Example.com:443/\"]",
+            "a.toml:1: allowed_origins has an item that is \"https://*.Example.com:443/\": write \"https://*.example.com\"",
+        ),
+        (
+            "allowed_origins = [\"https://*.*.example.com\"]",
+            "a.toml:1: allowed_origins has an item that is \"https://*.*.example.com\". The address needs a host",
         ),
     ] {
         let complaint = complaint(text);
@@ -191,6 +203,11 @@ fn right_values_in_their_other_spellings_are_taken() {
         ("port = 0x22c5", "port", "8901"),
         ("history_size = 1_000", "history_size", "1000"),
         ("allowed_origins = []", "allowed_origins", "[]"),
+        (
+            "allowed_origins = ['https://*.example.com:8443']",
+            "allowed_origins",
+            "[\"https://*.example.com:8443\"]",
+        ),
         (
             "application_server = 'https://example.com'",
             "application_server",
