@@ -466,3 +466,17 @@ fn stopping_says_goodbye_to_everyone_in_the_words_of_their_kind() {
     assert_eq!(asked.body, "accepted");
     asked.ok(&app);
 }
+
+#[test]
+fn nothing_is_said_behind_a_close() {
+    let app = App::start();
+    let chloe = Chloe::start(&[&app.setting(), "shutdown_timeout_ms=1000"]);
+    let mut page = chloe.websocket();
+    page.text(r#"{"type":"message","id":1,"data":"never answered","version":1}"#);
+    let asked = app.next();
+    chloe.shutdown();
+    assert_eq!(page.read(), Frame::Close(Some(1001)));
+    // The relay is given up when the time is over; that is not said any more.
+    assert_eq!(page.read(), Frame::End);
+    drop(asked);
+}

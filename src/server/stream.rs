@@ -226,6 +226,10 @@ pub fn say(core: &mut Core, now: Time, key: ConnKey, reply: &Reply, id: Option<&
     let Some(conn) = core.conns.get_mut(key) else {
         return;
     };
+    // RFC 6455, 5.5.1: no data frame after a Close.
+    if matches!(&conn.role, Role::WebSocket(stream) if stream.ending.has_begun()) {
+        return;
+    }
     if conn.outbox.is_empty() {
         conn.wrote_ms = now.ms;
     }
