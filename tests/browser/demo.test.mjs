@@ -31,7 +31,7 @@ for (const [name, look] of Object.entries(looks)) {
     await status.getByText('connected by WebSocket').waitFor();
     const messages = page.getByRole('list', { name: 'Messages' }).getByRole('listitem');
 
-    house.app.onmessage = ({ data }) => house.chloe.send({ data });
+    house.app.onmessage = ({ data, session }) => house.chloe.send({ session, data });
     await page.getByLabel('Send to the app').fill('Hello from here');
     await page.getByRole('button', { name: 'Send' }).click();
     await messages.getByText('Hello from here').waitFor();
@@ -47,7 +47,7 @@ for (const [name, look] of Object.entries(looks)) {
     await house.chloe.send({ data: 'Only for you.', session: house.app.taken.at(-1).session });
     await messages.getByText('Only for you.').waitFor();
     const tags = await messages.locator('.tag').allTextContents();
-    assert.deepEqual(tags, ['to you', 'everyone', 'pumpkin', 'everyone', 'everyone'], 'newest first');
+    assert.deepEqual(tags, ['to you', 'everyone', 'pumpkin', 'to you', 'to you'], 'newest first');
 
     const commands = await page.locator('.command code').allTextContents();
     assert.deepEqual(commands, [
