@@ -205,7 +205,7 @@ impl Noise {
                 .transmit(self.now, key, &mut Moody(&mut self.random))
             {
                 Transmit::Idle => {}
-                Transmit::Blocked => self.blocked.push(key),
+                Transmit::Blocked | Transmit::More => self.blocked.push(key),
                 Transmit::Failed => {
                     self.forget(key);
                     self.server.handle_closed(self.now, key);

@@ -82,6 +82,8 @@ pub struct EventLoop {
     lingering: Lingering,
     /// Sockets that may have something to read, each once (`Socket::queued`).
     ready: VecDeque<ConnKey>,
+    /// Sockets that took their share of a turn, and have more to be written.
+    unfinished: Vec<ConnKey>,
     /// Streams to be closed at the end of the turn.
     dead: Vec<Stream>,
     scratch: Box<[u8]>,
@@ -117,6 +119,7 @@ impl EventLoop {
             sockets: Sockets::default(),
             lingering: Lingering::new(LINGER_SOCKETS),
             ready: VecDeque::new(),
+            unfinished: Vec::new(),
             dead: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             again: false,
@@ -184,7 +187,8 @@ impl EventLoop {
 
     /// How long the poll may wait.
     fn poll_timeout(&self, server: &Server, now: Time) -> Option<Duration> {
-        if self.again || !self.ready.is_empty() || self.listeners.is_ready() {
+        let unfinished = !self.ready.is_empty() || !self.unfinished.is_empty();
+        if self.again || unfinished || self.listeners.is_ready() {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -203,6 +207,9 @@ impl EventLoop {
     }
 
     fn take_events(&mut self, server: &mut Server, now: Time, events: &Events) {
+        for key in self.unfinished.drain(..) {
+            server.handle_writable(key);
+        }
         for event in events {
             match event.token() {
                 // Who has woken us is asked each turn; the answers of names below.
@@ -411,6 +418,7 @@ impl EventLoop {
             };
             match server.transmit(now, key, &mut socket.stream) {
                 Transmit::Idle => {}
+                Transmit::More => self.unfinished.push(key),
                 Transmit::Blocked => socket.writable = false,
                 Transmit::Failed => {
                     self.bury(key);

@@ -23,6 +23,9 @@ use super::core::Core;
 pub enum Transmit {
     /// Everything is written.
     Idle,
+    /// It has had its share of the turn, and there is more: the event loop
+    /// tells `handle_writable` in the next turn.
+    More,
     /// The socket takes no more; it will say when it does.
     Blocked,
     /// The socket is broken: the event loop tells `handle_closed` and drops it.
@@ -35,19 +38,31 @@ const SLICES: usize = 16;
 /// How much of a file is read ahead of the socket, in bytes.
 const FILE_PIECE_BYTES: usize = 64 * 1024;
 
+/// How often one connection is written to in a turn. A peer that reads as fast
+/// as we write would else keep everybody waiting until its file is through.
+const STEPS: usize = 16;
+
 /// Writes what the connection has to write.
 pub fn transmit(core: &mut Core, now: Time, key: ConnKey, writer: &mut impl Write) -> Transmit {
     match write_all(core, now, key, writer) {
-        Ok(Written::All) => Transmit::Idle,
-        Ok(Written::Blocked) => {
-            if let Some(conn) = core.conns.get_mut(key) {
-                conn.blocked = true;
-            }
-            core.arm(key);
+        Ok(Step::Done) => Transmit::Idle,
+        Ok(Step::More) => {
+            wait_for_writable(core, key);
+            Transmit::More
+        }
+        Ok(Step::Blocked) => {
+            wait_for_writable(core, key);
             Transmit::Blocked
         }
         Err(_) => Transmit::Failed,
     }
+}
+
+fn wait_for_writable(core: &mut Core, key: ConnKey) {
+    if let Some(conn) = core.conns.get_mut(key) {
+        conn.blocked = true;
+    }
+    core.arm(key);
 }
 
 /// How a piece of writing ended.
@@ -64,29 +79,31 @@ fn write_all(
     now: Time,
     key: ConnKey,
     writer: &mut impl Write,
-) -> io::Result<Written> {
-    loop {
+) -> io::Result<Step> {
+    for _ in 0..STEPS {
         let Some(conn) = core.conns.get_mut(key) else {
-            return Ok(Written::All);
+            return Ok(Step::Done);
         };
         conn.queued = false;
         if let Role::Lane(lane) = conn.role {
-            return core.callbacks.transmit(lane, writer);
+            return Ok(match core.callbacks.transmit(lane, writer)? {
+                Written::All => Step::Done,
+                Written::Blocked => Step::Blocked,
+            });
         }
         if write_outbox(conn, now, writer)? == Written::Blocked {
-            return Ok(Written::Blocked);
+            return Ok(Step::Blocked);
         }
         let step = match &conn.role {
             Role::WebSocket(_) => write_stream(core, now, key, writer)?,
             Role::Http(_) => refill(core, now, key)?,
             Role::Lane(_) | Role::Reading => Step::Done,
         };
-        match step {
-            Step::More => {}
-            Step::Done => return Ok(Written::All),
-            Step::Blocked => return Ok(Written::Blocked),
+        if step != Step::More {
+            return Ok(step);
         }
     }
+    Ok(Step::More)
 }
 
 fn write_outbox(conn: &mut Conn, now: Time, writer: &mut impl Write) -> io::Result<Written> {
