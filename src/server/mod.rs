@@ -339,6 +339,8 @@ impl Server {
             Role::WebSocket(_) => stream::due(core, now, key),
             Role::Lane(_) | Role::Reading => {}
         }
+        // What was just said may have to wait for the peer, and that has a limit too.
+        core.arm(key);
     }
 
     /// The server stops: says so to the connection in the words of its kind.
