@@ -73,3 +73,21 @@ fn a_request_cut_short_does_not_save_a_peer_that_reads_nothing() {
     let passed_ms = driven.time_until_closed_ms(key);
     assert!(passed_ms <= 31_000, "closed after {passed_ms} ms");
 }
+
+#[test]
+fn a_request_that_was_on_its_way_when_the_server_stopped_is_answered() {
+    let mut driven = Driven::new();
+    let request = "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\ndata=x";
+    let (first, rest) = request.split_at(request.len() - 2);
+    let key = driven.receive(first);
+    driven.server.handle_shutdown(driven.now);
+    let mut rest = rest.as_bytes().to_vec();
+    driven.server.handle_received(driven.now, key, &mut rest);
+    let mut answer = Vec::new();
+    driven.flush(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+    assert!(answer.contains("Connection: close"), "{answer:?}");
+    assert_eq!(driven.server.poll_action(), Some(Action::Close { key }));
+    assert!(driven.server.is_drained());
+}

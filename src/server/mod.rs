@@ -357,10 +357,14 @@ impl Server {
                 core.queue_flush(key);
             }
             Role::Http(http) => {
-                let idle = matches!(http.phase, Phase::Reading(_)) && http.input.is_empty();
+                let between = matches!(http.phase, Phase::Reading(_));
                 let polling = matches!(http.phase, Phase::Polling(_));
+                if between && !http.input.is_empty() {
+                    // A request is on its way in: it is answered, and told that it is the last.
+                    return;
+                }
                 conn.closing = true;
-                if idle && conn.outbox.is_empty() {
+                if between && conn.outbox.is_empty() {
                     core.close(now, key);
                 } else if polling && let Some(mut held) = fanout::take_held(core, now, key) {
                     held.context.framing.keep_alive = false;
