@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::base::names::{Offset, Position};
 
 use super::pending::{Pending, Run};
-use super::session::SessionKey;
+use super::session::{SessionKey, Stream, Unconfirmed};
 use super::tables::Tables;
 use super::values::Gap;
 
@@ -100,30 +100,46 @@ impl Tables {
 
     /// Remembers where the session's cursors stand, before a batch is given to
     /// a stream that may fail.
-    pub fn mark_unconfirmed(&mut self, key: SessionKey) {
+    pub fn mark_unconfirmed(&mut self, key: SessionKey, stream: Stream) {
         if let Some(session) = self.sessions.get_mut(key) {
-            let cursors = session.subscriptions.iter();
-            session.unconfirmed = Some(Box::new(cursors.map(|s| (s.channel, s.cursor)).collect()));
+            let marks = session.subscriptions.iter().map(|s| Unconfirmed {
+                stream,
+                channel: s.channel,
+                cursor: s.cursor,
+            });
+            session.unconfirmed.get_or_insert_default().extend(marks);
         }
     }
 
-    /// The batch was written.
-    pub fn confirm(&mut self, key: SessionKey) {
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.unconfirmed = None;
-        }
+    /// The batch was written to `stream`.
+    pub fn confirm(&mut self, key: SessionKey, stream: Stream) {
+        self.take_marks(key, stream);
     }
 
-    /// The batch was not written: the session gets it again.
-    pub fn rewind(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
-        for (channel, cursor) in *session.unconfirmed.take().unwrap_or_default() {
-            if let Some(number) = session.find(channel) {
+    /// The batch was not written to `stream`: the session gets it again.
+    pub fn rewind(&mut self, key: SessionKey, stream: Stream) {
+        for mark in self.take_marks(key, stream) {
+            if let Some(session) = self.sessions.get_mut(key)
+                && let Some(number) = session.find(mark.channel)
+            {
                 let subscription = &mut session.subscriptions[number];
-                subscription.cursor = subscription.cursor.min(cursor);
+                subscription.cursor = subscription.cursor.min(mark.cursor);
             }
         }
+    }
+
+    fn take_marks(&mut self, key: SessionKey, stream: Stream) -> Vec<Unconfirmed> {
+        let session = self.sessions.get_mut(key);
+        let Some(marks) = session.and_then(|session| session.unconfirmed.take()) else {
+            return Vec::new();
+        };
+        let (of_stream, others): (Vec<_>, Vec<_>) =
+            marks.into_iter().partition(|mark| mark.stream == stream);
+        if !others.is_empty()
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.unconfirmed = Some(Box::new(others));
+        }
+        of_stream
     }
 }

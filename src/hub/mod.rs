@@ -303,19 +303,19 @@ impl Hub {
     }
 
     /// Remembers where the session's cursors stand, before a batch is given to
-    /// a stream that may fail.
-    pub fn mark_unconfirmed(&mut self, key: SessionKey) {
-        self.tables.mark_unconfirmed(key);
+    /// `stream`, which may fail.
+    pub fn mark_unconfirmed(&mut self, key: SessionKey, stream: Stream) {
+        self.tables.mark_unconfirmed(key, stream);
     }
 
-    /// The batch was written.
-    pub fn confirm(&mut self, key: SessionKey) {
-        self.tables.confirm(key);
+    /// The batch was written to `stream`.
+    pub fn confirm(&mut self, key: SessionKey, stream: Stream) {
+        self.tables.confirm(key, stream);
     }
 
-    /// The batch was not written: the session gets it again.
-    pub fn rewind(&mut self, key: SessionKey) {
-        self.tables.rewind(key);
+    /// The batch was not written to `stream`: the session gets it again.
+    pub fn rewind(&mut self, key: SessionKey, stream: Stream) {
+        self.tables.rewind(key, stream);
     }
 
     // ---- time -----------------------------------------------------------
@@ -398,7 +398,7 @@ impl Hub {
                 && let Some(unconfirmed) = &mut session.unconfirmed
             {
                 // The slot may soon be another channel's.
-                unconfirmed.retain(|(slot, _)| *slot != channel.index());
+                unconfirmed.retain(|mark| mark.channel != channel.index());
             }
             self.free_if_idle(channel);
         }

@@ -28,6 +28,15 @@ pub struct Subscription {
 /// written to. The hub only keeps it and gives it back.
 pub type Stream = u64;
 
+/// Where a cursor stood before a batch was given to a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Unconfirmed {
+    pub stream: Stream,
+    /// The channel's slot.
+    pub channel: u32,
+    pub cursor: Offset,
+}
+
 /// A session.
 #[derive(Debug)]
 pub struct Session {
@@ -42,10 +51,10 @@ pub struct Session {
     pub timed: bool,
     /// Its client connected the new way: it is told of gaps and heartbeats.
     pub modern: bool,
-    /// Cursors as they were before the last batch was written to a poll that
-    /// may yet fail, by the channel's slot. Boxed: most sessions never have it.
+    /// Cursors as they were before each batch that is being written to a stream
+    /// and may yet fail. Boxed: most sessions never have one.
     #[allow(clippy::box_collection)]
-    pub unconfirmed: Option<Box<Vec<(u32, Offset)>>>,
+    pub unconfirmed: Option<Box<Vec<Unconfirmed>>>,
 }
 
 impl Session {

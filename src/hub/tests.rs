@@ -297,13 +297,30 @@ fn a_batch_that_was_not_written_comes_again() {
     let mut world = World::new(limits());
     let key = world.awake(1);
     world.publish("/all", "a");
-    world.hub.mark_unconfirmed(key);
+    world.hub.mark_unconfirmed(key, 7);
     assert_eq!(world.read(key), "a ");
     world.publish("/all", "b");
-    world.hub.rewind(key);
+    world.hub.rewind(key, 7);
     assert_eq!(world.read(key), "a b ");
-    world.hub.rewind(key);
+    world.hub.rewind(key, 7);
     assert_eq!(world.read(key), "", "rewound once only");
+}
+
+#[test]
+fn each_stream_answers_for_its_own_batch() {
+    let mut world = World::new(limits());
+    let key = world.awake(1);
+    world.publish("/all", "a");
+    world.hub.mark_unconfirmed(key, 7);
+    assert_eq!(world.read(key), "a ");
+    world.publish("/all", "b");
+    world.hub.mark_unconfirmed(key, 8);
+    assert_eq!(world.read(key), "b ");
+    world.hub.confirm(key, 8);
+    world.hub.rewind(key, 8);
+    assert_eq!(world.read(key), "", "what is confirmed is done");
+    world.hub.rewind(key, 7);
+    assert_eq!(world.read(key), "a b ");
 }
 
 #[test]

@@ -74,6 +74,8 @@ pub struct Core {
     pub paused: Vec<ConnKey>,
     /// Connections whose session goes on elsewhere, to be told so.
     pub superseded: Vec<ConnKey>,
+    /// Sessions that are owed again what was not taken; a newer poll may wait for it.
+    pub rewound: Vec<SessionKey>,
     /// Where a publication is put together before its length is known.
     pub scratch: Vec<u8>,
     pub stats: Stats,
@@ -116,6 +118,7 @@ impl Core {
             flush: VecDeque::new(),
             paused: Vec::new(),
             superseded: Vec::new(),
+            rewound: Vec::new(),
             scratch: Vec::new(),
             stats: Stats::default(),
             started_ms: now.ms,
@@ -220,7 +223,10 @@ impl Core {
                     self.stats.polls -= 1;
                     self.hub.detach(now, held.session, key.to_u64());
                 }
-                Phase::Sending(Sending::Deliveries(session)) => self.hub.rewind(session),
+                Phase::Sending(Sending::Deliveries(session)) => {
+                    self.hub.rewind(session, key.to_u64());
+                    self.rewound.push(session);
+                }
                 _ => {}
             },
             Role::WebSocket(websocket) => {

@@ -234,7 +234,7 @@ fn refill(core: &mut Core, now: Time, key: ConnKey) -> io::Result<Step> {
         }
         Phase::Sending(Sending::Deliveries(session)) => {
             let session = *session;
-            core.hub.confirm(session);
+            core.hub.confirm(session, key.to_u64());
             core.set_phase(now, key, reading());
             Ok(Step::Done)
         }
@@ -252,7 +252,7 @@ pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
         return;
     };
     let session = held.session;
-    core.hub.mark_unconfirmed(session);
+    core.hub.mark_unconfirmed(session, key.to_u64());
     let mut batch = Batch::default();
     while let Some(gap) = core.hub.take_gap(session) {
         core.note_gap(now, held.context.polling.name, &gap);

@@ -381,6 +381,9 @@ impl Server {
         while let Some(key) = self.core.superseded.pop() {
             self.supersede(now, key);
         }
+        while let Some(session) = self.core.rewound.pop() {
+            fanout::deliver(&mut self.core, now, session);
+        }
         while let Some(event) = self.core.callbacks.poll_event() {
             match event {
                 Event::Resolve { host, port } => {

@@ -1,0 +1,56 @@
+//! Polls that are held: what their browsers did not get is theirs by the next
+//! poll, and an old page is never answered with what would silence it.
+
+mod driven;
+
+use driven::{Driven, Stuck};
+
+fn post(body: &str) -> String {
+    let length = body.len();
+    format!("POST /chloe/xhr HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+fn poll(session: &str) -> String {
+    format!(
+        "GET /chloe/xhr/1?data=%7B%22type%22:%22poll%22,%22sessionId%22:%22{session}%22%7D HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
+}
+
+impl Driven {
+    /// What is written next, to whomever.
+    fn written(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.flush(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// Opens a session of the old kind.
+    fn open(&mut self) -> String {
+        self.receive(&post(r#"data={"type":"connect","version":1}"#));
+        let answer = self.written();
+        let (_, rest) = answer.split_once(r#""sessionId":""#).unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    }
+
+    fn publish(&mut self, data: &str) {
+        let body = format!("data={data}");
+        let length = body.len();
+        self.receive(&format!(
+            "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"
+        ));
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_taken_answers_the_poll_that_waits_by_then() {
+    let mut driven = Driven::new();
+    let session = driven.open();
+    let first = driven.receive(&poll(&session));
+    driven.publish("precious");
+    driven.flush(&mut Stuck);
+    driven.receive(&poll(&session));
+    driven.flush(&mut Stuck);
+    driven.server.handle_closed(driven.now, first);
+    let answer = driven.written();
+    assert!(answer.contains("precious"), "{answer:?}");
+}
