@@ -3,19 +3,7 @@
 mod real;
 
 use chloe::wire::websocket::Opcode;
-use real::{App, Chloe, Client, Frame, escape};
-
-fn xhr_post(client: &mut Client, json: &str) -> real::Answer {
-    client.post("/chloe/xhr", &format!("data={}", escape(json)))
-}
-
-fn session_of(text: &str) -> String {
-    let json: serde_json::Value = serde_json::from_str(text).unwrap();
-    json["sessionId"]
-        .as_str()
-        .expect("a session id is a string")
-        .to_owned()
-}
+use real::{App, Chloe, Frame, escape, session_of, xhr_post};
 
 #[test]
 fn an_old_page_by_websocket() {
@@ -350,133 +338,26 @@ fn a_new_client_by_polls_is_sent_again_what_it_did_not_acknowledge() {
 }
 
 #[test]
-fn pages_of_other_origins_may_not_connect() {
-    let chloe = Chloe::start(&["application_server=http://app.example"]);
-    let ask = |path: &str, more: &str| {
-        let mut client = chloe.connect();
-        client
-            .write(format!("GET {path} HTTP/1.1\r\nHost: chloe.example\r\n{more}\r\n").as_bytes());
-        client.read_answer()
-    };
-    let handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    for (origin, websocket, xhr) in [
-        ("", 101, 200),
-        ("Origin: http://app.example\r\n", 101, 200),
-        ("Origin: http://chloe.example\r\n", 101, 200),
-        ("Origin: http://evil.example\r\n", 403, 403),
-        ("Origin: null\r\n", 403, 403),
-    ] {
-        assert_eq!(
-            ask("/chloe/websocket", &format!("{handshake}{origin}")).status,
-            websocket,
-            "{origin}"
-        );
-        let connect = format!(
-            "/chloe/xhr?data={}",
-            escape(r#"{"type":"connect","version":1}"#)
-        );
-        assert_eq!(ask(&connect, origin).status, xhr, "{origin}");
-    }
-}
-
-#[test]
-fn who_may_publish_without_a_secret_and_with_one() {
-    let open = Chloe::start(&[]);
-    let ask = |chloe: &Chloe, body: &str, more: &str| {
-        let mut client = chloe.connect();
-        let length = body.len();
-        client.write(format!("POST /send HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n{more}\r\n{body}").as_bytes());
-        let answer = client.read_answer();
-        (answer.status, answer.text())
-    };
-    assert_eq!(ask(&open, "data=", ""), (200, "success".to_owned()));
-    for closed in [
-        "X-Forwarded-For: 1.2.3.4\r\n",
-        "Forwarded: for=1.2.3.4\r\n",
-        "Origin: http://evil.example\r\n",
-    ] {
-        let (status, sentence) = ask(&open, "data=x", closed);
-        assert_eq!(status, 403);
-        assert!(sentence.contains("secret"), "{sentence}");
-    }
-    assert_eq!(ask(&open, "channel=x", "").0, 400);
-    assert_eq!(
-        ask(&open, "data=x", "Content-Type: application/json\r\n").0,
-        415
-    );
-    assert_eq!(ask(&open, "data=x&session=1", "").0, 404);
-    let closed = Chloe::start(&["secret=trotter-secret"]);
-    let refused = (401, "unauthenticated".to_owned());
-    assert_eq!(ask(&closed, "data=hi", ""), refused);
-    assert_eq!(
-        ask(&closed, "data=hi&sig=49f68a5c8493ec2c0bf489821c21fc3b", ""),
-        refused
-    );
-    let wrong = "5b4df2ad5c1ba4b5a5ba5b1f9a2ff2a9";
-    assert_eq!(ask(&closed, &format!("data=hi&sig={wrong}"), ""), refused);
-    assert_eq!(
-        ask(
-            &closed,
-            "data=hi",
-            "Authorization: Bearer trotter-secret\r\n"
-        )
-        .0,
-        200
-    );
-    let secret = chloe::wire::signature::Secret::new("trotter-secret").unwrap();
-    let signed = format!(
-        "data=1%2B1+%C3%BC&sig={}",
-        secret.md5_hex("1+1 ü".as_bytes())
-    );
-    assert_eq!(
-        ask(&closed, &signed, "X-Forwarded-For: 1.2.3.4\r\n"),
-        (200, "success".to_owned())
-    );
-}
-
-#[test]
-fn stopping_says_goodbye_to_everyone_in_the_words_of_their_kind() {
-    let app = App::start();
-    let chloe = Chloe::start(&[&app.setting()]);
-    let mut page = chloe.websocket();
-    let mut poller = chloe.connect();
-    let session = session_of(&xhr_post(&mut poller, r#"{"type":"connect","version":1}"#).text());
+fn a_poll_without_limit_is_kept_alive_for_proxies_of_http_1_0_too() {
+    let chloe = Chloe::start(&["poll_hold_ms=1000"]);
+    let mut client = chloe.connect();
+    let session = session_of(&xhr_post(&mut client, r#"{"type":"connect","version":1}"#).text());
     let poll = escape(&format!(
         r#"{{"type":"poll","version":1,"sessionId":"{session}"}}"#
     ));
-    poller.write(
-        format!("GET /chloe/xhr/1?data={poll} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes(),
-    );
-    let mut idle = chloe.connect();
-    assert_eq!(idle.get("/chloe/ping").text(), "pong");
-    page.text(r#"{"type":"message","data":"accepted","version":1}"#);
-    let asked = app.next();
-    chloe.send("data=last+words");
-    chloe.shutdown();
-    assert_eq!(page.data(), "last words", "what was accepted is delivered");
-    assert_eq!(page.read(), Frame::Close(Some(1001)));
-    page.frame(Opcode::Close, &[0x03, 0xe9]);
-    assert_eq!(page.read(), Frame::End);
-    let answer = poller.read_answer();
+    let request =
+        format!("GET /chloe/xhr/1?data={poll} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    client.write(request.as_bytes());
+    let head = client.read_head();
     assert!(
-        answer.status == 503 || answer.text().contains("last words"),
-        "{answer:?}"
+        head.starts_with("HTTP/1.1 200 ") && !head.contains("chunked"),
+        "{head}"
     );
-    assert_eq!(idle.read_to_end(), b"");
-    assert_eq!(asked.body, "accepted");
-    asked.ok(&app);
-}
-
-#[test]
-fn nothing_is_said_behind_a_close() {
-    let app = App::start();
-    let chloe = Chloe::start(&[&app.setting(), "shutdown_timeout_ms=1000"]);
-    let mut page = chloe.websocket();
-    page.text(r#"{"type":"message","id":1,"data":"never answered","version":1}"#);
-    let asked = app.next();
-    chloe.shutdown();
-    assert_eq!(page.read(), Frame::Close(Some(1001)));
-    // The relay is given up when the time is over; that is not said any more.
-    assert_eq!(page.read(), Frame::End);
-    drop(asked);
+    chloe.send("data=late");
+    let body = String::from_utf8(client.read_to_end()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(
+        body.starts_with(' ') && json["messages"][0]["data"] == "late",
+        "{body}"
+    );
 }

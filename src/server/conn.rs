@@ -120,6 +120,8 @@ pub struct Held {
     pub endless: bool,
     /// The head of the answer and a first blank are out.
     pub begun: bool,
+    /// What follows them comes in chunks.
+    pub chunked: bool,
 }
 
 /// A browser's WebSocket.

@@ -339,8 +339,12 @@ pub fn answer_held(core: &mut Core, now: Time, key: ConnKey, held: &Held, answer
         return core.answer(now, key, &held.context, answer);
     }
     if let Some(conn) = core.conns.get_mut(key) {
-        encode_chunk(conn.outbox.tail(), &answer.body);
-        encode_last_chunk(conn.outbox.tail());
+        if held.chunked {
+            encode_chunk(conn.outbox.tail(), &answer.body);
+            encode_last_chunk(conn.outbox.tail());
+        } else {
+            conn.outbox.push(&answer.body);
+        }
         conn.closing |= !held.context.framing.keep_alive;
     }
     core.queue_flush(key);

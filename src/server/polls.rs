@@ -193,6 +193,7 @@ fn hold(
         poll,
         context,
         begun: false,
+        chunked: false,
     };
     core.stats.polls += 1;
     core.set_phase(now, key, Phase::Polling(Box::new(held)));
@@ -233,13 +234,15 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
         let response = Response::new(200);
         let context = &held.context;
         let response = core.polling_fields(response, context.polling, context.origin.as_deref());
-        if !response.encode_chunked_head(&mut bytes, &context.framing) {
-            // HTTP/1.0 knows no chunks: the client asks again.
-            held.begun = false;
-            return end(core, now, key, held, Ending::Held);
-        }
+        held.chunked = response.encode_chunked_head(&mut bytes, &context.framing);
+        // HTTP/1.0 knows no chunks: the end of the connection ends the answer.
+        held.context.framing.keep_alive &= held.chunked;
     }
-    encode_chunk(&mut bytes, b" ");
+    if held.chunked {
+        encode_chunk(&mut bytes, b" ");
+    } else {
+        bytes.push(b' ');
+    }
     held.due_ms = now.after(core.config.poll_hold_ms);
     if let Some(conn) = core.conns.get_mut(key) {
         conn.outbox.push(&bytes);

@@ -445,3 +445,15 @@ pub fn escape(text: &str) -> String {
     }
     out
 }
+
+/// A message by XHR, as the client of 2011 posts it.
+pub fn xhr_post(client: &mut Client, json: &str) -> Answer {
+    client.post("/chloe/xhr", &format!("data={}", escape(json)))
+}
+
+/// The session id that a `connect` was answered with.
+pub fn session_of(text: &str) -> String {
+    let json: serde_json::Value = serde_json::from_str(text).unwrap();
+    let id = json["sessionId"].as_str();
+    id.expect("a session id is a string").to_owned()
+}
