@@ -54,3 +54,21 @@ fn an_answer_that_is_not_taken_answers_the_poll_that_waits_by_then() {
     let answer = driven.written();
     assert!(answer.contains("precious"), "{answer:?}");
 }
+
+#[test]
+fn an_old_poll_is_not_ended_because_what_it_was_owed_is_too_old() {
+    let mut driven = Driven::with(|config| config.history_ttl_ms = 1_000);
+    let session = driven.open();
+    driven.publish("lost");
+    driven.flush(&mut Vec::new());
+    driven.pass(5_000);
+    driven.receive(&poll(&session));
+    assert_eq!(
+        driven.written(),
+        "",
+        "an empty answer would end its polling"
+    );
+    driven.publish("found");
+    let answer = driven.written();
+    assert!(answer.contains("found"), "{answer:?}");
+}

@@ -260,6 +260,13 @@ pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
             (held.context.polling.add_gap)(&mut batch, &gap);
         }
     }
+    if batch.count == 0 && !core.hub.is_behind(session) {
+        // All that an old page was owed is gone. It is not told of that, and an
+        // empty answer would end its polling (protocol A.19): it waits on.
+        core.hub.confirm(session, key.to_u64());
+        core.stats.polls += 1;
+        return core.set_phase(now, key, Phase::Polling(Box::new(held)));
+    }
     let taken = fill(core, &held, &mut batch);
     let mut rest = Vec::new();
     core.hub.advance(session, taken, &mut rest);

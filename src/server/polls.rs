@@ -188,7 +188,8 @@ fn hold(
     let most_ms = core.config.poll_hold_ms;
     let held = Held {
         session,
-        endless: context.polling.blanks && !poll.modern,
+        // An answer without a body cannot be begun with a blank.
+        endless: context.polling.blanks && !poll.modern && !context.framing.head_only,
         due_ms: now.after(wait_ms.unwrap_or(most_ms).min(most_ms)),
         poll,
         context,

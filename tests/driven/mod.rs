@@ -29,9 +29,30 @@ pub struct Driven {
 
 impl Driven {
     pub fn new() -> Driven {
+        Driven::with(|_| {})
+    }
+
+    /// With the settings as `change` makes them of the defaults.
+    pub fn with(change: impl FnOnce(&mut Config)) -> Driven {
+        let mut config = Config::default();
+        change(&mut config);
         let now = Time::default().plus(1_000);
-        let server = Server::new(Config::default(), [1; 32], now);
+        let server = Server::new(config, [1; 32], now);
         Driven { server, now }
+    }
+
+    /// Lets time pass, and the server do what is due meanwhile.
+    pub fn pass(&mut self, ms: u64) {
+        let until_ms = self.now.ms + ms;
+        while let Some(at_ms) = self
+            .server
+            .poll_timeout()
+            .filter(|at_ms| *at_ms <= until_ms)
+        {
+            self.now = self.now.plus(at_ms.saturating_sub(self.now.ms).max(1));
+            self.server.handle_timeout(self.now);
+        }
+        self.now = self.now.plus(until_ms.saturating_sub(self.now.ms));
     }
 
     /// A new connection on which `text` comes.
