@@ -46,6 +46,29 @@ impl Origins {
         }
     }
 
+    /// As [`Origins::check`], for a script tag, with which browsers send no
+    /// `Origin`: the page is told by `Referer`, if its site lets the browser say it.
+    ///
+    /// # Errors
+    /// The origin, or the `Referer` that names none, that is not allowed.
+    pub fn check_script<'a>(&self, request: &Request<'a>) -> Result<Option<&'a str>, &'a str> {
+        let field = |name| request.headers.get(name);
+        let origin = self.check(request)?;
+        let Some(page) = field("Referer").filter(|_| origin.is_none()) else {
+            return Ok(origin);
+        };
+        // Fetch Metadata, 2.4: `none` is a person who typed the address,
+        // `same-origin` a page of our own. No script can set it.
+        if matches!(field("Sec-Fetch-Site"), Some("none" | "same-origin")) {
+            return Ok(None);
+        }
+        let origin = origin_of(page).ok_or(page)?;
+        match self.allows(origin, field("Host")) {
+            true => Ok(None),
+            false => Err(origin),
+        }
+    }
+
     /// Whether a page may publish without a secret. The name by which Chloe was
     /// called proves nothing here: any name can be pointed at this machine.
     pub fn may_publish(&self, request: &Request<'_>) -> bool {
@@ -77,6 +100,13 @@ impl Origins {
                     .is_some_and(|name| !name.is_empty() && !name.contains('/')),
             })
     }
+}
+
+/// The origin of the page at `url`, as browsers write both.
+fn origin_of(url: &str) -> Option<&str> {
+    let host = url.find("://")? + 3;
+    let length = url[host..].find(['/', '?', '#']);
+    Some(length.map_or(url, |length| &url[..host + length]))
 }
 
 fn pattern(text: &str) -> Pattern {
@@ -170,6 +200,54 @@ mod tests {
                 panic!("a request");
             };
             assert_eq!(origins.may_publish(&request), may, "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_script_tag_is_judged_by_its_page_where_that_is_told() {
+        let origins = origins("http://app.example", &["https://*.b.example"]);
+        for (fields, refused) in [
+            ("", None),
+            ("Referer: http://app.example/a?b#c\r\n", None),
+            ("Referer: http://app.example\r\n", None),
+            ("Referer: http://chloe.example:8901/page\r\n", None),
+            ("Referer: https://x.b.example/\r\n", None),
+            (
+                "Referer: http://evil.example/http://app.example/\r\n",
+                Some("http://evil.example"),
+            ),
+            (
+                "Referer: http://app.example.evil.example?a\r\n",
+                Some("http://app.example.evil.example"),
+            ),
+            ("Referer: /page\r\n", Some("/page")),
+            (
+                "Referer: http://evil.example/\r\nSec-Fetch-Site: cross-site\r\n",
+                Some("http://evil.example"),
+            ),
+            (
+                "Referer: http://renamed.example/\r\nSec-Fetch-Site: same-origin\r\n",
+                None,
+            ),
+            ("Sec-Fetch-Site: cross-site\r\n", None),
+            ("Sec-Fetch-Site: none\r\n", None),
+            (
+                "Origin: http://evil.example\r\nReferer: http://app.example/\r\n",
+                Some("http://evil.example"),
+            ),
+            (
+                "Origin: null\r\nSec-Fetch-Site: same-origin\r\n",
+                Some("null"),
+            ),
+        ] {
+            let text =
+                format!("GET /chloe/jsonp.js HTTP/1.1\r\nHost: chloe.example:8901\r\n{fields}\r\n");
+            let mut decoder = crate::wire::http::RequestDecoder::default();
+            let decoded = decoder.decode(text.as_bytes(), &Default::default());
+            let Ok(crate::wire::http::Decoded::Request { request, .. }) = decoded else {
+                panic!("a request");
+            };
+            assert_eq!(origins.check_script(&request).err(), refused, "{fields}");
         }
     }
 

@@ -7,7 +7,9 @@
 
 use crate::base::time::Time;
 use crate::hub::SessionKey;
-use crate::transport::contract::{Answer, Call, Command, Ending, Poll, Polling, Problem, Reply};
+use crate::transport::contract::{
+    Answer, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
+};
 use crate::wire::http::{Framing, Method, Request, Response, encode_chunk};
 
 use super::conn::{ConnKey, Held, Phase, RequestContext};
@@ -24,46 +26,42 @@ pub fn handle(
     request: &Request<'_>,
     framing: Framing,
 ) {
-    let origin = match core.origins.check(request) {
-        Ok(origin) => origin.map(Box::from),
-        Err(_) => {
-            let context = RequestContext {
-                polling,
-                framing,
-                origin: None,
-            };
-            let problem = forbidden_origin();
-            return core.answer(
-                now,
-                key,
-                &context,
-                &(polling.reply)(&Reply::Refused(problem), None),
-            );
-        }
+    let allowed = match polling.cors {
+        true => core.origins.check(request),
+        false => core.origins.check_script(request),
     };
     let context = RequestContext {
         polling,
         framing,
-        origin,
+        origin: allowed.ok().flatten().map(Box::from),
     };
     match request.method {
         Method::Get | Method::Head | Method::Post => {}
+        _ if allowed.is_err() => {}
         Method::Options => return preflight(core, now, key, &context),
         _ => return wrong_method(core, now, key, &context),
     }
     let mut text = String::new();
-    match (polling.read)(request, &mut text) {
-        Ok(call) => obey(core, now, key, context, call),
-        Err(problem) => {
-            log::debug!(
-                "event=bad_call transport={} code={}",
-                polling.name,
-                problem.code
-            );
-            let refused = (polling.reply)(&Reply::Refused(problem), None);
-            core.answer(now, key, &context, &refused);
+    let read = (polling.read)(request, &mut text);
+    let unusable = match (allowed, read) {
+        (Ok(_), Ok(call)) => return obey(core, now, key, context, call),
+        (Ok(_), Err(unusable)) => unusable,
+        (Err(origin), read) => {
+            let name = polling.name;
+            log::info!("event=origin_refused transport={name} origin={origin:?}");
+            let id = match read {
+                Ok(call) => call.id.map(|id| Box::from(&*id)),
+                Err(unusable) => unusable.id,
+            };
+            let problem = forbidden_origin();
+            Unusable { problem, id }
         }
-    }
+    };
+    let (code, name) = (unusable.problem.code, polling.name);
+    log::debug!("event=bad_call transport={name} code={code}");
+    let refused = Reply::Refused(unusable.problem);
+    let said = (polling.reply)(&refused, unusable.id.as_deref());
+    core.answer(now, key, &context, &said);
 }
 
 /// The refusal of a page that may not connect.

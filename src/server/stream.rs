@@ -138,7 +138,10 @@ fn handle(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, 
         _ if stream.ending.has_begun() => {}
         Event::Text(text) => match websocket::read(&text) {
             Ok(call) => obey(core, now, key, stream, call),
-            Err(problem) => say(core, now, key, &Reply::Refused(problem), None),
+            Err(unusable) => {
+                let (refused, id) = (Reply::Refused(unusable.problem), unusable.id);
+                say(core, now, key, &refused, id.as_deref());
+            }
         },
         Event::Binary(_) => close_taken(
             core,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::base::names::{Position, SessionId};
 use crate::hub::{Gap, Standing};
-use crate::wire::envelope::{self, ChannelState, Connected, Envelope, EnvelopeError};
+use crate::wire::envelope::{self, ChannelState, Connected, Envelope, Unreadable};
 use crate::wire::http::Request;
 
 /// What a browser wants.
@@ -98,9 +98,26 @@ impl Problem {
     }
 }
 
-impl From<EnvelopeError> for Problem {
-    fn from(error: EnvelopeError) -> Problem {
-        Problem::new(error.status(), error.code(), error.to_string())
+/// A browser's message that could not be used: why, and what the refusal is marked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    pub problem: Problem,
+    /// The id as it was sent, raw JSON, wherever it could be read.
+    pub id: Option<Box<str>>,
+}
+
+impl From<Problem> for Unusable {
+    fn from(problem: Problem) -> Unusable {
+        Unusable { problem, id: None }
+    }
+}
+
+impl From<Unreadable<'_>> for Unusable {
+    fn from(Unreadable { error, id }: Unreadable<'_>) -> Unusable {
+        Unusable {
+            problem: Problem::new(error.status(), error.code(), error.to_string()),
+            id: id.map(|id| id.raw().into()),
+        }
     }
 }
 
@@ -226,7 +243,7 @@ pub struct Polling {
     /// Blanks may be sent ahead of the answer of a poll held without limit.
     pub blanks: bool,
     /// Reads a request; the text of its message is decoded into the string given.
-    pub read: for<'a> fn(&Request<'_>, &'a mut String) -> Result<Call<'a>, Problem>,
+    pub read: for<'a> fn(&Request<'_>, &'a mut String) -> Result<Call<'a>, Unusable>,
     /// Answers a call that is not a poll. A call without id that went well is
     /// answered with an empty body.
     pub reply: fn(&Reply, Option<&str>) -> Answer,
@@ -252,41 +269,52 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// When what the command needs is missing.
-    pub fn from_envelope(envelope: Envelope<'a>, polls: bool) -> Result<Call<'a>, Problem> {
-        let id = envelope.id.map(|id| Cow::Borrowed(id.raw()));
+    pub fn from_envelope(envelope: Envelope<'a>, polls: bool) -> Result<Call<'a>, Unusable> {
+        let id = envelope.id.map(|id| id.raw());
         let session = envelope.session_id.as_deref().map(|text| {
             // Id 0 is never given out: it stands for "not one of ours".
             text.parse().unwrap_or(SessionId(0))
         });
-        let command = match envelope.kind.as_deref() {
-            Some("connect") => Command::Connect {
-                session,
-                positions: envelope.positions.map(read_positions),
-            },
-            Some("poll") if polls => Command::Poll {
-                wait_ms: envelope.wait_ms,
-                positions: envelope.positions.map(read_positions),
-            },
-            Some("channel-subscribe") => Command::Subscribe {
-                channel: envelope.channel.ok_or_else(no_channel)?,
-                since: match envelope.since {
-                    None => None,
-                    Some(text) => Some(text.parse().map_err(|_| bad_position())?),
-                },
-            },
-            Some("channel-unsubscribe") => Command::Unsubscribe {
-                channel: envelope.channel.ok_or_else(no_channel)?,
-            },
-            _ => Command::Message {
-                data: envelope.data.ok_or_else(no_data)?,
-            },
-        };
+        let command = command(envelope, session, polls).map_err(|problem| Unusable {
+            problem,
+            id: id.map(Box::from),
+        })?;
         Ok(Call {
             command,
-            id,
+            id: id.map(Cow::Borrowed),
             session,
         })
     }
+}
+
+fn command(
+    envelope: Envelope<'_>,
+    session: Option<SessionId>,
+    polls: bool,
+) -> Result<Command<'_>, Problem> {
+    Ok(match envelope.kind.as_deref() {
+        Some("connect") => Command::Connect {
+            session,
+            positions: envelope.positions.map(read_positions),
+        },
+        Some("poll") if polls => Command::Poll {
+            wait_ms: envelope.wait_ms,
+            positions: envelope.positions.map(read_positions),
+        },
+        Some("channel-subscribe") => Command::Subscribe {
+            channel: envelope.channel.ok_or_else(no_channel)?,
+            since: match envelope.since {
+                None => None,
+                Some(text) => Some(text.parse().map_err(|_| bad_position())?),
+            },
+        },
+        Some("channel-unsubscribe") => Command::Unsubscribe {
+            channel: envelope.channel.ok_or_else(no_channel)?,
+        },
+        _ => Command::Message {
+            data: envelope.data.ok_or_else(no_data)?,
+        },
+    })
 }
 
 /// Positions that are not spelled as ours say nothing; the channel counts as not seen.

@@ -4,7 +4,7 @@
 //! with a script in it, errors too: the old client polls again at once after a
 //! script that failed, and a restart would make a storm. Called by the server.
 
-use super::contract::{Answer, Batch, Call, Ending, Poll, Polling, Problem, Reply};
+use super::contract::{Answer, Batch, Call, Ending, Poll, Polling, Problem, Reply, Unusable};
 use super::xhr;
 use crate::hub::Gap;
 use crate::wire::envelope;
@@ -31,7 +31,7 @@ pub const JSONP: Polling = Polling {
 };
 
 /// Reads the message in the query's `data`.
-fn read<'a>(request: &Request<'_>, text: &'a mut String) -> Result<Call<'a>, Problem> {
+fn read<'a>(request: &Request<'_>, text: &'a mut String) -> Result<Call<'a>, Unusable> {
     xhr::read(request, text)
 }
 

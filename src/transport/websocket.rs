@@ -5,7 +5,7 @@
 //! why publications are logged as frames. Framing itself is `wire/websocket`.
 //! Called by the server.
 
-use super::contract::{Call, Problem, Reply};
+use super::contract::{Call, Reply, Unusable};
 use crate::hub::Gap;
 use crate::wire::envelope;
 use crate::wire::websocket::{Opcode, encode_frame};
@@ -17,7 +17,7 @@ pub const PATH: &str = "/chloe/websocket";
 ///
 /// # Errors
 /// When it is no envelope, or one that lacks what its type needs.
-pub fn read(text: &str) -> Result<Call<'_>, Problem> {
+pub fn read(text: &str) -> Result<Call<'_>, Unusable> {
     Call::from_envelope(envelope::decode(text)?, false)
 }
 

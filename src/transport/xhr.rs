@@ -4,7 +4,7 @@
 //! answered with exactly one message, because it polls once more for each; one
 //! of the new kind takes a batch, or none. Called by the server.
 
-use super::contract::{Answer, Batch, Call, Ending, Poll, Polling, Problem, Reply};
+use super::contract::{Answer, Batch, Call, Ending, Poll, Polling, Problem, Reply, Unusable};
 use crate::hub::Gap;
 use crate::wire::envelope;
 use crate::wire::http::{Method, Request};
@@ -30,7 +30,7 @@ pub const XHR: Polling = Polling {
 };
 
 /// Reads the message in `data`, from the body of a POST or the query of a GET.
-pub fn read<'a>(request: &Request<'_>, text: &'a mut String) -> Result<Call<'a>, Problem> {
+pub fn read<'a>(request: &Request<'_>, text: &'a mut String) -> Result<Call<'a>, Unusable> {
     let encoded = match request.method {
         Method::Post => &*request.body,
         _ => request.query().unwrap_or_default().as_bytes(),

@@ -119,22 +119,41 @@ impl fmt::Display for EnvelopeError {
 
 impl std::error::Error for EnvelopeError {}
 
+/// A message that could not be read, and what its refusal is marked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable<'a> {
+    pub error: EnvelopeError,
+    /// The message's id, if that much of it could be read.
+    pub id: Option<Id<'a>>,
+}
+
 /// Reads the first complete JSON value of `text`. What follows it is ignored:
 /// the old client's JSONP adds `ts=...` without a separator (protocol A.23).
 ///
 /// # Errors
-/// [`EnvelopeError`]; a message with any of them is refused whole.
-pub fn decode(text: &str) -> Result<Envelope<'_>, EnvelopeError> {
+/// [`Unreadable`]; a message with any [`EnvelopeError`] is refused whole.
+pub fn decode(text: &str) -> Result<Envelope<'_>, Unreadable<'_>> {
+    let nameless = |error| Unreadable { error, id: None };
     let blank = [' ', '\t', '\n', '\r'];
     match text.trim_start_matches(blank).as_bytes().first() {
-        None => return Err(EnvelopeError::NotJson),
+        None => return Err(nameless(EnvelopeError::NotJson)),
         Some(b'{') => {}
-        Some(_) => return Err(EnvelopeError::NotObject),
+        Some(_) => return Err(nameless(EnvelopeError::NotObject)),
     }
-    serde_json::Deserializer::from_str(text)
-        .deserialize_map(Fields)
-        .map_err(|_| EnvelopeError::NotJson)?
-        .interpret()
+    let mut raw = Raw::default();
+    let complete = serde_json::Deserializer::from_str(text).deserialize_map(Fields(&mut raw));
+    let known = raw.id;
+    let read = match complete {
+        Ok(()) => raw.interpret(),
+        Err(_) => Err(EnvelopeError::NotJson),
+    };
+    read.map_err(|error| {
+        // Digits at which the text breaks off may be the beginning of another number.
+        let end = |text: &str| text.as_bytes().as_ptr_range().end;
+        let whole = |raw: &&str| end(raw) != end(text);
+        let id = known.filter(whole).and_then(|raw| id(raw).ok());
+        Unreadable { error, id }
+    })
 }
 
 /// The raw values of the keys that Chloe knows. `null` is kept as missing.
@@ -188,18 +207,18 @@ impl<'a> Raw<'a> {
 }
 
 /// Reads one object key by key. Values are only skipped over here, which
-/// takes no stack however deep they nest.
-struct Fields;
+/// takes no stack however deep they nest. What was read before a mistake stays.
+struct Fields<'r, 'de>(&'r mut Raw<'de>);
 
-impl<'de> Visitor<'de> for Fields {
-    type Value = Raw<'de>;
+impl<'de> Visitor<'de> for Fields<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw<'de>, A::Error> {
-        let mut fields = Raw::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let fields = self.0;
         while let Some(key) = map.next_key::<&RawValue>()? {
             let key = json::string_text(key.get()).unwrap_or_default();
             match fields.field(&key) {
@@ -210,7 +229,7 @@ impl<'de> Visitor<'de> for Fields {
                 }
             }
         }
-        Ok(fields)
+        Ok(())
     }
 }
 
@@ -365,14 +384,14 @@ mod tests {
             (r#"{"wait":"1"}"#, wrong("wait", "a number of milliseconds")),
         ];
         for (text, error) in cases {
-            assert_eq!(decode(text), Err(error), "{text}");
+            assert_eq!(decode(text).unwrap_err().error, error, "{text}");
         }
         for text in [
             r#"{"positions":[]}"#,
             r#"{"positions":{"a":1}}"#,
             r#"{"positions":"a"}"#,
         ] {
-            let error = decode(text).unwrap_err();
+            let error = decode(text).unwrap_err().error;
             assert!(
                 error
                     .to_string()
@@ -383,10 +402,34 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_bears_the_id_where_it_could_be_read() {
+        let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(63));
+        for (text, id) in [
+            (r#"{"data":7,"id":42}"#, Some("42")),
+            (r#"{"id":"a","type":7}"#, Some("\"a\"")),
+            (r#"{"id":1,"id":2,"wait":-1}"#, Some("2")),
+            (r#"{"id":42,"data":"#, Some("42")),
+            (r#"{"id":42,"data":"42"#, Some("42")),
+            (r#"{"id":42,"#, Some("42")),
+            (r#"{"id":42"#, None),
+            (r#"{"id":4"#, None),
+            (r#"{"data":"a","id":"#, None),
+            (r#"{"data":7}"#, None),
+            (r#"{"data":7,"id":null}"#, None),
+            (r#"{"data":7,"id":{}}"#, None),
+            (&long, None),
+            (r#"[{"id":42}]"#, None),
+        ] {
+            let refused = decode(text).unwrap_err();
+            assert_eq!(refused.id.map(Id::raw), id, "{text}");
+        }
+    }
+
+    #[test]
     fn deep_nesting_takes_no_stack() {
         for key in ["unknown", "data", "id", "positions"] {
             let text = format!(r#"{{"{key}":{}"#, "[{\"a\":".repeat(200_000));
-            assert_eq!(decode(&text), Err(EnvelopeError::NotJson));
+            assert_eq!(decode(&text).unwrap_err().error, EnvelopeError::NotJson);
         }
         let text = format!(r#"{{"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(decode(&text), Ok(Envelope::default()));

@@ -8,7 +8,7 @@ pub mod json;
 mod decode;
 mod encode;
 
-pub use decode::{Envelope, EnvelopeError, ID_BYTES_MAX, Id, decode};
+pub use decode::{Envelope, EnvelopeError, ID_BYTES_MAX, Id, Unreadable, decode};
 pub use encode::{
     ChannelState, Connected, DataRef, HEARTBEAT, encode_accepted, encode_connect,
     encode_connect_old, encode_delivery, encode_error, encode_gap, encode_subscribed,
