@@ -34,6 +34,8 @@ pub enum Command {
     Listen,
     /// Checks a configuration.
     Check,
+    /// Sends WebSocket messages back, for conformance tests.
+    Echo,
     /// What `Start` starts: not for people, so it is in no help.
     Daemon,
 }
@@ -75,6 +77,8 @@ pub const COMMANDS: &[Usage] = &[
         doc: "print what is published to CHANNEL, until interrupted" },
     Usage { command: Command::Check, name: "check", words: "[FILE]", words_max: 1, flags: &[],
         doc: "check a configuration file" },
+    Usage { command: Command::Echo, name: "echo", words: "", words_max: 0, flags: &[],
+        doc: "a bare WebSocket echo, for conformance tests only" },
 ];
 
 const DAEMON: Usage = Usage {

@@ -114,6 +114,12 @@ fn details(command: Command) -> &'static str {
              --app-port (4567) the app. Only this host is listened on, unless\n\
              --listen-addresses says otherwise.\n"
         }
+        Command::Echo => {
+            "For conformance tests only, such as Autobahn's: not Chloe, only its WebSocket.\n\
+             Every path takes a WebSocket, of any origin, and sends each text and binary\n\
+             message back as it came: up to 32 MiB, in up to a million frames. Only this\n\
+             host is listened on, unless --listen-addresses says otherwise.\n"
+        }
         Command::Send => {
             "Publishes DATA to every browser, or to those that have subscribed to CHANNEL.\n\
              With - for DATA, or without any word, each line of standard input is a message.\n\

@@ -29,6 +29,7 @@ mod status;
 mod stop;
 
 mod demo;
+mod echo;
 mod start;
 
 mod restart;
@@ -64,6 +65,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Ping => ping::run(&config()?),
         Command::Status => status::run(&config()?, arguments.json),
         Command::Demo => demo::run(config()?, arguments.app_port),
+        Command::Echo => echo::run(config()?),
         Command::Send => send::run(&config()?, &arguments.words),
         Command::Listen => listen::run(&config()?, &arguments.words),
         Command::Check => check::run(arguments),

@@ -11,6 +11,7 @@ use super::logging::Log;
 use super::pid_file::PidFile;
 use super::places::{Places, is_set};
 use super::signals::{self, Hangup};
+use crate::base::time::Time;
 use crate::config::Config;
 use crate::net::{EventLoop, random_seed};
 use crate::server::Server;
@@ -35,6 +36,19 @@ pub fn run(
     log_file: Option<&Path>,
     listening: impl FnOnce(&EventLoop) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    run_server(config, log_file, Server::new, listening)
+}
+
+/// As [`run`], with the server that `make` makes.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_server(
+    config: Config,
+    log_file: Option<&Path>,
+    make: impl FnOnce(Config, [u8; 32], Time) -> Server,
+    listening: impl FnOnce(&EventLoop) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let hangup = Hangup::of(log_file.is_some());
     let log = Log::begin(&config.log_level, log_file)?;
     let pid_file = match is_set(&config.pid_file) {
@@ -45,7 +59,7 @@ pub fn run(
     let event_loop = EventLoop::bind(&config).map_err(|e| Failure::Failed(e.to_string()))?;
     let seed = random_seed()
         .map_err(|e| Failure::Failed(format!("the system gives no random numbers: {e}")))?;
-    let server = Server::new(config, seed, event_loop.now());
+    let server = make(config, seed, event_loop.now());
     signals::watch(event_loop.handle(), hangup, log.target())
         .map_err(|e| Failure::Failed(format!("the system lets no signals be watched: {e}")))?;
     listening(&event_loop)?;

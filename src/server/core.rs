@@ -84,6 +84,8 @@ pub struct Core {
     pub gap_logged_ms: u64,
     /// When the draining ends, once it has begun.
     pub drained_by_ms: Option<u64>,
+    /// It is a bare WebSocket echo, for conformance tests.
+    pub echo: bool,
 }
 
 impl Core {
@@ -124,6 +126,7 @@ impl Core {
             started_ms: now.ms,
             gap_logged_ms: 0,
             drained_by_ms: None,
+            echo: false,
             config,
         }
     }

@@ -19,6 +19,7 @@ mod core;
 mod dispatch;
 mod fanout;
 mod polls;
+mod echo;
 mod stream;
 mod api;
 mod router;
@@ -56,6 +57,14 @@ impl Server {
         Server { core, lanes, now }
     }
 
+    /// A server that is nothing but a WebSocket echo, at every path: messages
+    /// go back as they came. For conformance tests only.
+    pub fn echo(config: Config, seed: [u8; 32], now: Time) -> Server {
+        let mut server = Server::new(config, seed, now);
+        server.core.echo = true;
+        server
+    }
+
     // ---- in ---------------------------------------------------------------
 
     /// A connection came in. `None`: there are too many, the caller drops it.
@@ -82,6 +91,8 @@ impl Server {
             return false;
         };
         let wanted = match &conn.role {
+            // Who does not read what comes back is not read either.
+            Role::WebSocket(_) if core.echo => conn.outbox.len() < outbox_max,
             Role::WebSocket(_) => !full,
             Role::Http(http) if http.takes_requests() => conn.outbox.len() < outbox_max,
             // Read on while it waits, to see it leave; but not for long.
@@ -90,7 +101,7 @@ impl Server {
         };
         if !wanted && !conn.paused {
             conn.paused = true;
-            if matches!(conn.role, Role::WebSocket(_)) {
+            if matches!(conn.role, Role::WebSocket(_)) && !core.echo {
                 core.paused.push(key);
             }
         }
@@ -290,6 +301,8 @@ impl Server {
         if !matches!(conn.role, Role::Http(_)) {
             if conn.closing {
                 core.close(now, key);
+            } else if core.echo && std::mem::take(&mut conn.paused) {
+                core.actions.push_back(Action::ResumeRead { key });
             }
             return;
         }

@@ -192,6 +192,9 @@ fn route(
     framing: Framing,
 ) {
     let path = request.path();
+    if core.echo {
+        return upgrade(core, now, key, request, framing);
+    }
     if let Some(row) = transport::at(path) {
         return match row.way {
             Way::Stream => upgrade(core, now, key, request, framing),

@@ -13,7 +13,7 @@ use crate::wire::websocket::{
 
 use super::conn::{ConnKey, Ending, Role, WebSocketConn, next_ping_ms};
 use super::core::{Core, From, Waiter};
-use super::{dispatch, fanout};
+use super::{dispatch, echo, fanout};
 
 /// Reads what came for a WebSocket.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
@@ -136,6 +136,7 @@ fn handle(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, 
         // RFC 6455, 5.5.1: after a Close of ours, only the peer's Close counts.
         Event::Close { code, .. } => closed_by_peer(core, now, key, stream, code),
         _ if stream.ending.has_begun() => {}
+        Event::Text(_) | Event::Binary(_) if core.echo => echo::answer(core, now, key, &event),
         Event::Text(text) => match websocket::read(&text) {
             Ok(call) => obey(core, now, key, stream, call),
             Err(unusable) => {

@@ -1,7 +1,7 @@
 """What the tests in Python share: Chloe as a process, and a small WebSocket client.
 
 Standard library only. The client is as plain as the old chloe.js: it opens a
-socket and reads what comes. Used by tests/examples, tests/readme, tests/interop.
+socket and reads what comes. Used by tests/examples, tests/readme, tests/interop, tests/autobahn.
 """
 import base64
 import json
@@ -94,9 +94,12 @@ def kill_group(process: subprocess.Popen, how: int) -> bool:
 
 
 class Chloe:
-    """A running Chloe on a free port, with its settings given as keywords."""
+    """A running Chloe on a free port, with its settings given as keywords.
 
-    def __init__(self, **settings) -> None:
+    `command` is what is run: the server, unless a word such as "echo" says otherwise.
+    """
+
+    def __init__(self, *command: str, **settings) -> None:
         self.port = settings.setdefault("port", free_port())
         self.folder = Path(tempfile.mkdtemp(prefix="chloe-test."))
         config = self.folder / "chloe.toml"
@@ -104,7 +107,7 @@ class Chloe:
         self.log = self.folder / "stderr"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [chloe_binary(), "--config", config],
+                [chloe_binary(), *command, "--config", config],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=clean_environment(), start_new_session=True)
         try:
