@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::check;
+use super::history::{self, HistoryRule};
 use super::value::Value;
 
 /// One row of the table, as `--help` shows it.
@@ -241,4 +242,8 @@ keys! {
     turn_writes: usize = 1024, |&n| check::range(n as u64, 1, 10_000_000);
     /// The most connections accepted in a turn.
     turn_accepts: usize = 64, |&n| check::range(n as u64, 1, 100_000);
+
+    "History of certain channels":
+    /// Other limits for channels whose names begin alike, as [[history]] tables.
+    history: Vec<HistoryRule> = Vec::new(), |value| history::check(value);
 }

@@ -11,11 +11,13 @@ mod value;
 mod check;
 mod suggest;
 
+mod history;
 mod keys;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use history::HistoryRule;
 pub use keys::{Config, KEYS, Key};
 pub use suggest::nearest;
 use toml::de::DeTable;
@@ -214,6 +216,16 @@ impl Config {
                 self.session_ttl_ms,
             ),
         ];
+        for rule in &self.history {
+            let (bytes, total) = (rule.bytes.unwrap_or(0), self.history_total_bytes);
+            if bytes > total {
+                return together(format!(
+                    "history for \"{}\" has bytes = {bytes} and history_total_bytes is {total}: \
+                     bytes must not be more than history_total_bytes",
+                    rule.prefix
+                ));
+            }
+        }
         for (small, small_value, large, large_value) in no_more_than {
             if small_value > large_value {
                 return together(format!(

@@ -44,6 +44,7 @@ fn defaults_are_valid_and_every_key_can_be_set_in_each_way() {
     for key in KEYS {
         let written = Config::default().value_of(key.name).unwrap();
         let changed = match written.as_str() {
+            _ if key.name == "history" => r#"[{ prefix = "a", size = 1 }]"#.to_owned(),
             "\"info\"" => "debug".to_owned(),
             text if text.starts_with("\"http") => "http://other:1".to_owned(),
             r#"["0.0.0.0", "::"]"# => "127.0.0.1".to_owned(),
@@ -277,6 +278,10 @@ fn settings_that_do_not_go_together_are_told_by_both_names() {
         (
             "history_bytes = 100000000",
             "history_bytes is 100000000 and history_total_bytes",
+        ),
+        (
+            "[[history]]\nprefix = \"chat:\"\nbytes = 100000000",
+            "history for \"chat:\" has bytes = 100000000 and history_total_bytes is 67108864",
         ),
         (
             "message_bytes_max = 2000000",

@@ -105,7 +105,7 @@ impl Value for Vec<String> {
     }
 }
 
-fn wrong_type(meant: &str, got: &DeValue<'_>) -> String {
+pub(super) fn wrong_type(meant: &str, got: &DeValue<'_>) -> String {
     let kind = match got {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a whole number",

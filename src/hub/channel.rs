@@ -33,6 +33,8 @@ pub struct Channel {
     pub log: Log,
     /// The session's own channel: its messages go to one session.
     pub direct: bool,
+    /// The number of the rule that says how long and how much it keeps.
+    pub rule: u8,
     /// Waiting for a pass over its readers.
     pub dirty: bool,
     /// Its oldest publication stands in the hub's queue of ages.
@@ -49,6 +51,7 @@ impl Channel {
             epoch,
             log: Log::default(),
             direct,
+            rule: 0,
             dirty: false,
             aging: false,
             readers: Vec::new(),

@@ -36,7 +36,7 @@ use retention::Ages;
 use tables::Tables;
 
 pub use pending::Run;
-pub use retention::{LOG_FLOOR, Retention};
+pub use retention::{Keep, LOG_FLOOR, Retention};
 pub use session::{Session, SessionKey, Stream};
 pub use values::{Gap, HubError, HubLimits, Published, Standing};
 
@@ -58,13 +58,13 @@ impl Hub {
     /// An empty hub. Session ids and epochs come from `random`.
     pub fn new(limits: HubLimits, random: Random) -> Hub {
         Hub {
+            ages: Ages::new(&limits.retention),
             limits,
             tables: Tables::default(),
             all: ALL_CHANNEL.into(),
             own: SESSION_CHANNEL.into(),
             sequence: 0,
             pass: Pass::default(),
-            ages: Ages::default(),
             ends: Timers::default(),
             random,
         }
@@ -389,7 +389,11 @@ impl Hub {
 
     fn create(&mut self, name: Arc<str>, direct: bool) -> Key<Channel> {
         let epoch = Epoch::from_random(self.random.bits());
-        self.tables.create(name, epoch, direct)
+        let rule = match direct {
+            true => 0,
+            false => self.limits.retention.rule_of(&name),
+        };
+        self.tables.create(name, epoch, direct, rule)
     }
 
     fn leave(&mut self, key: SessionKey, number: usize) {
@@ -463,10 +467,9 @@ impl Hub {
     }
 
     fn trim(&mut self, now: Time) {
-        let retention = self.limits.retention;
-        while let Some(emptied) = self
-            .ages
-            .trim(&retention, now.ms, &mut self.tables.channels)
+        while let Some(emptied) =
+            self.ages
+                .trim(&self.limits.retention, now.ms, &mut self.tables.channels)
         {
             self.free_if_idle(emptied);
         }

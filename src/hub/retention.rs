@@ -1,9 +1,11 @@
 //! How long and how much the logs keep.
 //!
-//! One entry in a heap for each channel that holds anything, under the age of
-//! its oldest publication as it was when the entry was made. Entries are put
-//! right when they come up, so keeping and dropping are cheap whatever the
-//! number of channels. Called by the hub alone.
+//! Channels are kept by rules: one for all, and others for those whose names
+//! begin in a certain way. For each rule there is a heap with one entry for
+//! each channel that holds anything, under the age of its oldest publication as
+//! it was when the entry was made. Within a rule the oldest is also the first
+//! to be too old. Entries are put right when they come up, so keeping and
+//! dropping are cheap whatever the number of channels. Called by the hub alone.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,27 +17,69 @@ use super::channel::Channel;
 /// What a channel keeps at least for readers a moment behind, whatever the history settings.
 pub const LOG_FLOOR: usize = 128;
 
-/// The limits of what is kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Retention {
-    /// Publications a channel.
+/// The most rules for prefixes: a channel remembers the number of its rule in a byte.
+pub const RULES_MAX: usize = 100;
+
+/// What one channel keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Publications; fewer than [`LOG_FLOOR`] count as that many.
     pub size: usize,
     /// Milliseconds a publication is kept.
     pub ttl_ms: u64,
-    /// Bytes a channel, frames and their entries.
+    /// Bytes, frames and their entries.
     pub bytes: usize,
+}
+
+/// The limits of what is kept.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// What a channel keeps that no rule is about.
+    pub keep: Keep,
+    /// What channels keep whose names begin with the text; the longest text
+    /// wins. At most [`RULES_MAX`].
+    pub prefixes: Vec<(Box<str>, Keep)>,
     /// Bytes of all channels together; the oldest go first.
     pub total_bytes: usize,
 }
 
-/// The ages of what is held, oldest first.
-#[derive(Default)]
+impl Retention {
+    /// The number of the rule for a channel called `name`.
+    pub fn rule_of(&self, name: &str) -> u8 {
+        let rules = self.prefixes.iter().enumerate();
+        rules
+            .filter(|(_, (prefix, _))| name.starts_with(&**prefix))
+            .max_by_key(|(_, (prefix, _))| prefix.len())
+            .map_or(0, |(number, _)| number as u8 + 1)
+    }
+
+    fn keep(&self, rule: usize) -> &Keep {
+        match rule.checked_sub(1) {
+            None => &self.keep,
+            Some(number) => &self.prefixes[number].1,
+        }
+    }
+}
+
+/// Channels by the age of the oldest that they hold.
+type Heap = BinaryHeap<Reverse<(u64, Key<Channel>)>>;
+
+/// The ages of what is held, oldest first, for each rule.
 pub struct Ages {
-    heap: BinaryHeap<Reverse<(u64, Key<Channel>)>>,
+    heaps: Vec<Heap>,
     total: usize,
 }
 
 impl Ages {
+    /// No ages yet, for the rules of `retention`.
+    pub fn new(retention: &Retention) -> Ages {
+        assert!(retention.prefixes.len() <= RULES_MAX, "validated before");
+        Ages {
+            heaps: vec![Heap::default(); retention.prefixes.len() + 1],
+            total: 0,
+        }
+    }
+
     /// Bytes held by all logs together.
     pub fn total(&self) -> usize {
         self.total
@@ -43,8 +87,7 @@ impl Ages {
 
     /// When the next publication may be too old, on the monotonic clock.
     pub fn next_ms(&self, retention: &Retention) -> Option<u64> {
-        let Reverse((oldest_ms, _)) = self.heap.peek()?;
-        Some(oldest_ms.saturating_add(retention.ttl_ms))
+        self.next_end(retention).map(|(end_ms, _)| end_ms)
     }
 
     /// Takes note of an append that made the log of `channel` grow from `before` bytes,
@@ -57,10 +100,11 @@ impl Ages {
         before: usize,
     ) {
         self.total += channel.log.size() - before;
-        let most = retention.size.max(LOG_FLOOR) as u64;
+        let rule = usize::from(channel.rule);
+        let keep = retention.keep(rule);
+        let most = keep.size.max(LOG_FLOOR) as u64;
         while channel.log.next() - channel.log.first() > most
-            || (channel.log.size() > retention.bytes
-                && channel.log.next() - channel.log.first() > 1)
+            || (channel.log.size() > keep.bytes && channel.log.next() - channel.log.first() > 1)
         {
             self.drop_first(channel);
         }
@@ -68,7 +112,7 @@ impl Ages {
             && let Some(oldest_ms) = channel.log.oldest_ms()
         {
             channel.aging = true;
-            self.heap.push(Reverse((oldest_ms, key)));
+            self.heaps[rule].push(Reverse((oldest_ms, key)));
         }
     }
 
@@ -80,12 +124,8 @@ impl Ages {
         now_ms: u64,
         channels: &mut Slots<Channel>,
     ) -> Option<Key<Channel>> {
-        while let Some(&Reverse((noted_ms, key))) = self.heap.peek() {
-            let crowded = self.total > retention.total_bytes;
-            if !crowded && noted_ms.saturating_add(retention.ttl_ms) > now_ms {
-                return None;
-            }
-            self.heap.pop();
+        while let Some(rule) = self.next_rule(retention, now_ms) {
+            let Reverse((noted_ms, key)) = self.heaps[rule].pop()?;
             let Some(channel) = channels.get_mut(key) else {
                 continue;
             };
@@ -93,7 +133,7 @@ impl Ages {
                 self.drop_oldest(retention, now_ms, channel);
             }
             match channel.log.oldest_ms() {
-                Some(oldest_ms) => self.heap.push(Reverse((oldest_ms, key))),
+                Some(oldest_ms) => self.heaps[rule].push(Reverse((oldest_ms, key))),
                 None => {
                     channel.aging = false;
                     return Some(key);
@@ -108,10 +148,40 @@ impl Ages {
         self.total -= channel.log.size();
     }
 
+    /// The rule whose oldest entry is to be looked at: what is too old goes
+    /// before what is too much.
+    fn next_rule(&self, retention: &Retention, now_ms: u64) -> Option<usize> {
+        let (end_ms, rule) = self.next_end(retention)?;
+        if end_ms <= now_ms {
+            return Some(rule);
+        }
+        let crowded = self.total > retention.total_bytes;
+        crowded.then(|| self.oldest().map(|(_, rule)| rule))?
+    }
+
+    /// When the first entry comes to its end, and whose rule that is.
+    fn next_end(&self, retention: &Retention) -> Option<(u64, usize)> {
+        let fronts = self.fronts();
+        fronts
+            .map(|(ms, rule)| (ms.saturating_add(retention.keep(rule).ttl_ms), rule))
+            .min()
+    }
+
+    /// The age of the oldest entry of all, and its rule.
+    fn oldest(&self) -> Option<(u64, usize)> {
+        self.fronts().min()
+    }
+
+    fn fronts(&self) -> impl Iterator<Item = (u64, usize)> {
+        let heaps = self.heaps.iter().enumerate();
+        heaps.filter_map(|(rule, heap)| heap.peek().map(|Reverse((ms, _))| (*ms, rule)))
+    }
+
     fn drop_oldest(&mut self, retention: &Retention, now_ms: u64, channel: &mut Channel) {
+        let ttl_ms = retention.keep(usize::from(channel.rule)).ttl_ms;
+        let next_in_line = self.oldest().map_or(u64::MAX, |(ms, _)| ms);
         while let Some(oldest_ms) = channel.log.oldest_ms() {
-            let old = oldest_ms.saturating_add(retention.ttl_ms) <= now_ms;
-            let next_in_line = self.heap.peek().map_or(u64::MAX, |Reverse((ms, _))| *ms);
+            let old = oldest_ms.saturating_add(ttl_ms) <= now_ms;
             let crowded = self.total > retention.total_bytes && oldest_ms <= next_in_line;
             if !old && !crowded {
                 return;

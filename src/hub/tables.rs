@@ -25,11 +25,12 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Adds a channel. A direct one has no entry under its name.
-    pub fn create(&mut self, name: Arc<str>, epoch: Epoch, direct: bool) -> Key<Channel> {
-        let key = self
-            .channels
-            .insert(Channel::new(Arc::clone(&name), epoch, direct));
+    /// Adds a channel, kept by the rule of this number. A direct one has no
+    /// entry under its name.
+    pub fn create(&mut self, name: Arc<str>, epoch: Epoch, direct: bool, rule: u8) -> Key<Channel> {
+        let mut channel = Channel::new(Arc::clone(&name), epoch, direct);
+        channel.rule = rule;
+        let key = self.channels.insert(channel);
         if !direct {
             self.names.insert(name, key);
         }

@@ -10,9 +10,12 @@ fn limits() -> HubLimits {
         channels_per_session: 10,
         channel_name_bytes: 64,
         retention: Retention {
-            size: 1_000,
-            ttl_ms: 60_000,
-            bytes: 1 << 20,
+            keep: Keep {
+                size: 1_000,
+                ttl_ms: 60_000,
+                bytes: 1 << 20,
+            },
+            prefixes: Vec::new(),
             total_bytes: 8 << 20,
         },
     }
@@ -168,7 +171,7 @@ fn a_cut_write_owes_the_rest_of_one_frame_and_nothing_twice() {
 #[test]
 fn a_stuck_reader_is_told_what_it_missed() {
     let mut tight = limits();
-    tight.retention.bytes = 2_000;
+    tight.retention.keep.bytes = 2_000;
     let mut world = World::new(tight);
     let (stuck, brisk) = (world.awake(1), world.awake(2));
     let mut seen = 0;
@@ -349,6 +352,91 @@ fn the_total_is_bounded_and_the_oldest_go_first() {
 }
 
 #[test]
+fn a_prefix_has_limits_of_its_own_and_the_longest_wins() {
+    let keep = limits().retention.keep;
+    let mut by_name = limits();
+    by_name.retention.prefixes = vec![
+        ("chat:".into(), Keep { size: 300, ..keep }),
+        (
+            "chat:short:".into(),
+            Keep {
+                ttl_ms: 5_000,
+                ..keep
+            },
+        ),
+        ("none:".into(), Keep { size: 0, ..keep }),
+        (
+            "long:".into(),
+            Keep {
+                ttl_ms: 600_000,
+                ..keep
+            },
+        ),
+    ];
+    let mut world = World::new(by_name);
+    let held = |world: &mut World, name: &str| {
+        let key = world.hub.open(world.now).unwrap();
+        let head = world.hub.subscribe(key, name, None).unwrap().position;
+        let start = Position { offset: 0, ..head };
+        let first = world
+            .hub
+            .subscribe(key, name, Some(start))
+            .unwrap()
+            .position;
+        world.hub.close(key);
+        head.offset - first.offset
+    };
+    let names = [
+        "chat:a",
+        "chat:short:a",
+        "none:a",
+        "long:a",
+        "chat",
+        "other",
+    ];
+    for name in names {
+        for number in 0..400 {
+            world.publish(name, &number.to_string());
+        }
+    }
+    let counts = names.map(|name| held(&mut world, name));
+    assert_eq!(counts, [300, 400, LOG_FLOOR as u64, 400, 400, 400]);
+
+    for (after_ms, counts) in [
+        (4_000, [300, 400, 128, 400, 400, 400]),
+        (1_500, [300, 0, 128, 400, 400, 400]),
+        (60_000, [0, 0, 0, 400, 0, 0]),
+        (600_000, [0; 6]),
+    ] {
+        world.now = world.now.plus(after_ms);
+        world.hub.expire(world.now);
+        assert_eq!(names.map(|name| held(&mut world, name)), counts);
+    }
+    assert_eq!(world.hub.log_bytes(), 0);
+}
+
+#[test]
+fn the_oldest_of_all_go_first_whatever_their_rules() {
+    let keep = limits().retention.keep;
+    let mut tight = limits();
+    tight.retention.total_bytes = 10_000;
+    let long = Keep {
+        ttl_ms: 6_000_000,
+        ..keep
+    };
+    tight.retention.prefixes = vec![("long:".into(), long)];
+    let mut world = World::new(tight);
+    for number in 0..500 {
+        world.now = world.now.plus(1);
+        let prefix = if number % 2 == 0 { "long:" } else { "" };
+        world.publish(&format!("{prefix}{}", number % 50), &"x".repeat(100));
+        assert!(world.hub.log_bytes() <= 10_000);
+    }
+    let oldest = world.hub.poll_timeout().unwrap() - keep.ttl_ms;
+    assert!(world.now.ms - oldest < 100, "the newest of both are left");
+}
+
+#[test]
 fn limits_are_told_with_what_to_do() {
     let mut world = World::new(HubLimits {
         sessions: 1,
@@ -374,6 +462,12 @@ fn limits_are_told_with_what_to_do() {
         world.hub.subscribe(key, "/session", None),
         Err(HubError::ReservedName)
     );
+    for name in ["a\nb", "\0", "\u{7f}", "a\u{85}"] {
+        assert_eq!(
+            world.hub.subscribe(key, name, None),
+            Err(HubError::ControlInName)
+        );
+    }
     assert!(
         world
             .hub

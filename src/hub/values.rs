@@ -10,7 +10,7 @@ use crate::base::names::{Position, SESSION_CHANNEL};
 use super::retention::Retention;
 
 /// What the hub holds at most, and for how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HubLimits {
     pub sessions: usize,
     /// How long a session without a stream lives, in milliseconds.
@@ -25,7 +25,8 @@ impl HubLimits {
     /// Whether `name` may be a channel's.
     ///
     /// # Errors
-    /// When it is empty, too long, or kept for Chloe itself.
+    /// When it is empty, too long, kept for Chloe itself, or has control
+    /// characters, which no log and no terminal shows as they are.
     pub fn check_name(&self, name: &str) -> Result<(), HubError> {
         if name.is_empty() {
             Err(HubError::EmptyName)
@@ -33,6 +34,8 @@ impl HubLimits {
             Err(HubError::LongName(self.channel_name_bytes))
         } else if name == SESSION_CHANNEL {
             Err(HubError::ReservedName)
+        } else if name.chars().any(char::is_control) {
+            Err(HubError::ControlInName)
         } else {
             Ok(())
         }
@@ -42,10 +45,12 @@ impl HubLimits {
 /// Why the hub refused. Each knows its code on the wire and says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HubError {
-    /// The name is empty, too long (the limit in bytes is given) or kept for Chloe itself.
+    /// The name is empty, too long (the limit in bytes is given), kept for Chloe
+    /// itself, or has control characters.
     EmptyName,
     LongName(usize),
     ReservedName,
+    ControlInName,
     TooManyChannels(usize),
     TooManyOfSession(usize),
     TooManySessions(usize),
@@ -56,7 +61,10 @@ impl HubError {
     /// The `code` of the error on the wire.
     pub fn code(self) -> &'static str {
         match self {
-            HubError::EmptyName | HubError::LongName(_) | HubError::ReservedName => "channel_name",
+            HubError::EmptyName
+            | HubError::LongName(_)
+            | HubError::ReservedName
+            | HubError::ControlInName => "channel_name",
             HubError::TooManyChannels(_) => "channels_max",
             HubError::TooManyOfSession(_) => "channels_per_session_max",
             HubError::TooManySessions(_) => "sessions_max",
@@ -87,6 +95,12 @@ impl fmt::Display for HubError {
                 write!(
                     f,
                     "the channel {SESSION_CHANNEL} is each session's own: send to it by its session"
+                )
+            }
+            HubError::ControlInName => {
+                write!(
+                    f,
+                    "the channel's name has control characters (U+0000 to U+001F, U+007F to U+009F): leave them out"
                 )
             }
             HubError::TooManyChannels(most) => {

@@ -12,7 +12,7 @@ use crate::base::slots::{Key, Slots};
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 use crate::config::Config;
-use crate::hub::{Gap, Hub, HubLimits, Retention, SessionKey, Stream};
+use crate::hub::{Gap, Hub, HubLimits, Keep, Retention, SessionKey, Stream};
 use crate::transport::contract::{Answer, Polling};
 use crate::wire::http::{Framing, HttpLimits, Response};
 use crate::wire::signature::Secret;
@@ -291,12 +291,28 @@ fn hub_limits(config: &Config) -> HubLimits {
         channels: config.channels_max,
         channels_per_session: config.channels_per_session_max,
         channel_name_bytes: config.channel_name_bytes_max,
-        retention: Retention {
-            size: config.history_size,
-            ttl_ms: config.history_ttl_ms,
-            bytes: config.history_bytes,
-            total_bytes: config.history_total_bytes,
-        },
+        retention: retention(config),
+    }
+}
+
+fn retention(config: &Config) -> Retention {
+    let keep = Keep {
+        size: config.history_size,
+        ttl_ms: config.history_ttl_ms,
+        bytes: config.history_bytes,
+    };
+    let rules = config.history.iter().map(|rule| {
+        let keep = Keep {
+            size: rule.size.unwrap_or(keep.size),
+            ttl_ms: rule.ttl_ms.unwrap_or(keep.ttl_ms),
+            bytes: rule.bytes.unwrap_or(keep.bytes),
+        };
+        (rule.prefix.as_str().into(), keep)
+    });
+    Retention {
+        keep,
+        prefixes: rules.collect(),
+        total_bytes: config.history_total_bytes,
     }
 }
 
