@@ -25,7 +25,7 @@ pub struct Moved {
     pub place: u32,
 }
 
-/// A channel. It lives as long as it has readers or something in its log.
+/// A channel. It lives as long as it has readers or something in its log, or is kept.
 #[derive(Debug)]
 pub struct Channel {
     pub name: Arc<str>,
@@ -39,6 +39,8 @@ pub struct Channel {
     pub dirty: bool,
     /// Its oldest publication stands in the hub's queue of ages.
     pub aging: bool,
+    /// Somebody was told where it stands: it is not forgotten before this time.
+    pub promised_until_ms: Option<u64>,
     readers: Vec<Reader>,
     awake: u32,
 }
@@ -54,6 +56,7 @@ impl Channel {
             rule: 0,
             dirty: false,
             aging: false,
+            promised_until_ms: None,
             readers: Vec::new(),
             awake: 0,
         }

@@ -16,11 +16,14 @@ mod session;
 mod pending;
 mod pass;
 mod retention;
+mod promises;
 mod values;
 mod tables;
 mod cursors;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod promise_tests;
 
 use std::sync::Arc;
 
@@ -32,13 +35,14 @@ use crate::base::timers::Timers;
 
 use channel::Channel;
 use pass::Pass;
+use promises::Promises;
 use retention::Ages;
 use tables::Tables;
 
 pub use pending::Run;
 pub use retention::{Keep, LOG_FLOOR, Retention};
 pub use session::{Session, SessionKey, Stream};
-pub use values::{Gap, HubError, HubLimits, Published, Standing};
+pub use values::{Gap, Head, HubError, HubLimits, Published, Standing};
 
 /// The channel table and the session table.
 pub struct Hub {
@@ -50,6 +54,7 @@ pub struct Hub {
     sequence: u64,
     pass: Pass,
     ages: Ages,
+    promises: Promises,
     ends: Timers<SessionKey>,
     random: Random,
 }
@@ -65,6 +70,7 @@ impl Hub {
             own: SESSION_CHANNEL.into(),
             sequence: 0,
             pass: Pass::default(),
+            promises: Promises::default(),
             ends: Timers::default(),
             random,
         }
@@ -175,7 +181,8 @@ impl Hub {
                 joined.ok_or(HubError::SessionEnded)?
             }
         };
-        self.stand(key, number, since, true)
+        self.tables
+            .stand(key, number, since, true)
             .ok_or(HubError::SessionEnded)
     }
 
@@ -198,20 +205,7 @@ impl Hub {
         positions: &[(&str, Position)],
         fresh: bool,
     ) -> Vec<(Arc<str>, Standing)> {
-        let count = self.session(key).map_or(0, |s| s.subscriptions.len());
-        let mut standings = Vec::with_capacity(count);
-        for number in 0..count {
-            let Some((channel, _)) = self.tables.standing(key, number) else {
-                continue;
-            };
-            let name = Arc::clone(&channel.name);
-            let given = positions.iter().find(|(channel, _)| **channel == *name);
-            let since = given.map(|(_, position)| *position);
-            if let Some(standing) = self.stand(key, number, since, fresh) {
-                standings.push((name, standing));
-            }
-        }
-        standings
+        self.tables.resume(key, positions, fresh)
     }
 
     // ---- publications ---------------------------------------------------
@@ -239,12 +233,8 @@ impl Hub {
         key: SessionKey,
         encode: impl FnOnce(&mut Vec<u8>, Offset, Option<Epoch>),
     ) -> Option<Published> {
-        let session = self.tables.sessions.get(key)?;
-        let own = session.subscriptions.iter().find_map(|subscription| {
-            let (channel_key, channel) = self.tables.channels.at(subscription.channel)?;
-            channel.direct.then_some(channel_key)
-        });
-        let channel = match own {
+        self.session(key)?;
+        let channel = match self.tables.own_channel(key) {
             Some(channel) => channel,
             None => {
                 let channel = self.create(Arc::clone(&self.own), true);
@@ -253,6 +243,39 @@ impl Hub {
             }
         };
         Some(self.append(now, channel, encode))
+    }
+
+    /// Whether publications to all of `names` would be taken.
+    ///
+    /// # Errors
+    /// When a name cannot be one, or there would be too many channels.
+    pub fn check<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) -> Result<(), HubError> {
+        names
+            .clone()
+            .try_for_each(|name| self.limits.check_name(name))?;
+        match self.tables.count_with(names) > self.limits.channels {
+            true => Err(HubError::TooManyChannels(self.limits.channels)),
+            false => Ok(()),
+        }
+    }
+
+    /// Where the channel `name` stands. It is kept, if need be made, so that a
+    /// subscription from there misses nothing for as long as history is kept.
+    ///
+    /// # Errors
+    /// As [`Hub::publish`].
+    pub fn head(&mut self, now: Time, name: &str) -> Result<Head, HubError> {
+        self.limits.check_name(name)?;
+        let key = self.channel_for(name)?;
+        let channel = self.tables.channels.get_mut(key);
+        let channel = channel.expect("a channel just found");
+        let keep = self.limits.retention.keep(channel.rule.into());
+        self.promises.make(now.after(keep.ttl_ms), key, channel);
+        let (epoch, offset) = (channel.epoch, channel.log.next() - 1);
+        Ok(Head {
+            position: Position { epoch, offset },
+            readers: channel.len(),
+        })
     }
 
     /// The next awake session with something pending after what was published,
@@ -340,12 +363,16 @@ impl Hub {
             }
         }
         self.trim(now);
+        while let Some(lapsed) = self.promises.take_lapsed(now.ms, &mut self.tables.channels) {
+            lapsed.into_iter().for_each(|key| self.free_if_idle(key));
+        }
     }
 
     /// When [`Hub::expire`] has something to do next, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<u64> {
         let ages = self.ages.next_ms(&self.limits.retention);
-        [self.ends.next_ms(), ages].into_iter().flatten().min()
+        let due = [self.ends.next_ms(), ages, self.promises.next_ms()];
+        due.into_iter().flatten().min()
     }
 
     // ---- counts ---------------------------------------------------------
@@ -411,26 +438,6 @@ impl Hub {
     fn free_if_idle(&mut self, key: Key<Channel>) {
         if let Some(channel) = self.tables.remove_if_idle(key) {
             self.ages.forget(&channel);
-        }
-    }
-
-    /// Where a subscription stands, after it was set behind `since` if that is given.
-    fn stand(
-        &mut self,
-        key: SessionKey,
-        number: usize,
-        since: Option<Position>,
-        recovered: bool,
-    ) -> Option<Standing> {
-        match since {
-            Some(since) => self.tables.seek(key, number, since),
-            None => {
-                let (_, position) = self.tables.standing(key, number)?;
-                Some(Standing {
-                    position,
-                    recovered,
-                })
-            }
         }
     }
 

@@ -53,7 +53,8 @@ impl Retention {
             .map_or(0, |(number, _)| number as u8 + 1)
     }
 
-    fn keep(&self, rule: usize) -> &Keep {
+    /// The rule of this number.
+    pub fn keep(&self, rule: usize) -> &Keep {
         match rule.checked_sub(1) {
             None => &self.keep,
             Some(number) => &self.prefixes[number].1,

@@ -5,7 +5,7 @@
 //! Everything that moves one end puts the other right, here and nowhere else.
 //! Called by the hub alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::base::names::{Epoch, Position, SessionId};
@@ -40,7 +40,8 @@ impl Tables {
     /// Removes a channel that nobody reads and that keeps nothing for later.
     pub fn remove_if_idle(&mut self, key: Key<Channel>) -> Option<Channel> {
         let channel = self.channels.get(key)?;
-        if !channel.is_empty() || !(channel.direct || channel.log.is_empty()) {
+        let kept = channel.promised_until_ms.is_some() || !channel.log.is_empty();
+        if !channel.is_empty() || (kept && !channel.direct) {
             return None;
         }
         let channel = self.channels.remove(key)?;
@@ -48,6 +49,14 @@ impl Tables {
             self.names.remove(&channel.name);
         }
         Some(channel)
+    }
+
+    /// How many channels there would be if each of `names` were one.
+    pub fn count_with<'n>(&self, names: impl Iterator<Item = &'n str>) -> usize {
+        let new: HashSet<&str> = names
+            .filter(|name| !self.names.contains_key(*name))
+            .collect();
+        self.names.len() + new.len()
     }
 
     /// Subscribes the session at the channel's head. Returns the number of the
@@ -126,6 +135,58 @@ impl Tables {
                 offset: subscription.cursor - 1,
             },
             recovered,
+        })
+    }
+
+    /// Where a subscription stands, after it was set behind `since` if that is given.
+    pub fn stand(
+        &mut self,
+        key: SessionKey,
+        number: usize,
+        since: Option<Position>,
+        recovered: bool,
+    ) -> Option<Standing> {
+        match since {
+            Some(since) => self.seek(key, number, since),
+            None => {
+                let (_, position) = self.standing(key, number)?;
+                Some(Standing {
+                    position,
+                    recovered,
+                })
+            }
+        }
+    }
+
+    /// As [`Tables::stand`], for each subscription, by what was seen of its channel.
+    pub fn resume(
+        &mut self,
+        key: SessionKey,
+        positions: &[(&str, Position)],
+        fresh: bool,
+    ) -> Vec<(Arc<str>, Standing)> {
+        let count = self.sessions.get(key).map_or(0, |s| s.subscriptions.len());
+        let mut standings = Vec::with_capacity(count);
+        for number in 0..count {
+            let Some((channel, _)) = self.standing(key, number) else {
+                continue;
+            };
+            let name = Arc::clone(&channel.name);
+            let given = positions.iter().find(|(channel, _)| **channel == *name);
+            let since = given.map(|(_, position)| *position);
+            if let Some(standing) = self.stand(key, number, since, fresh) {
+                standings.push((name, standing));
+            }
+        }
+        standings
+    }
+
+    /// The channel of the session's own messages, if it had any.
+    pub fn own_channel(&self, key: SessionKey) -> Option<Key<Channel>> {
+        let mut subscriptions = self.sessions.get(key)?.subscriptions.iter();
+        subscriptions.find_map(|subscription| {
+            let (key, channel) = self.channels.at(subscription.channel)?;
+            channel.direct.then_some(key)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn limits() -> HubLimits {
+pub(super) fn limits() -> HubLimits {
     HubLimits {
         sessions: 1_000,
         session_ttl_ms: 90_000,
@@ -21,26 +21,26 @@ fn limits() -> HubLimits {
     }
 }
 
-struct World {
-    hub: Hub,
-    now: Time,
+pub(super) struct World {
+    pub(super) hub: Hub,
+    pub(super) now: Time,
 }
 
 impl World {
-    fn new(limits: HubLimits) -> World {
+    pub(super) fn new(limits: HubLimits) -> World {
         World {
             hub: Hub::new(limits, Random::new([1; 32])),
             now: Time::default().plus(1_000),
         }
     }
 
-    fn awake(&mut self, stream: Stream) -> SessionKey {
+    pub(super) fn awake(&mut self, stream: Stream) -> SessionKey {
         let key = self.hub.open(self.now).unwrap();
         self.hub.attach(key, stream);
         key
     }
 
-    fn publish(&mut self, channel: &str, text: &str) -> Published {
+    pub(super) fn publish(&mut self, channel: &str, text: &str) -> Published {
         let encode = |bytes: &mut Vec<u8>, _: Offset, _: Option<Epoch>| {
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(b' ');
@@ -56,7 +56,7 @@ impl World {
         self.hub.publish_to(self.now, key, encode).unwrap();
     }
 
-    fn read(&mut self, key: SessionKey) -> String {
+    pub(super) fn read(&mut self, key: SessionKey) -> String {
         let bytes: Vec<u8> = self
             .hub
             .pending(key)

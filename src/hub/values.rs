@@ -134,6 +134,15 @@ pub struct Published {
     pub readers: usize,
 }
 
+/// Where a channel stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Behind its newest publication.
+    pub position: Position,
+    /// How many sessions are subscribed to it, asleep or awake.
+    pub readers: usize,
+}
+
 /// Where a subscription stands after it was made or resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
