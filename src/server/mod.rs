@@ -23,6 +23,8 @@ mod echo;
 mod stream;
 mod api;
 mod router;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -332,6 +334,11 @@ impl Server {
         let Some(conn) = core.conns.get_mut(key) else {
             return;
         };
+        if conn.timer_ms > now.ms {
+            // Left over from before the deadline moved ahead: another will come.
+            // Set anew, each would live on, and they would be ever more.
+            return;
+        }
         conn.timer_ms = u64::MAX;
         if conn
             .deadline_ms(&core.config)
