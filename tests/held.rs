@@ -72,3 +72,20 @@ fn an_old_poll_is_not_ended_because_what_it_was_owed_is_too_old() {
     let answer = driven.written();
     assert!(answer.contains("found"), "{answer:?}");
 }
+
+#[test]
+fn a_poll_of_a_browser_that_had_left_by_then_takes_nothing() {
+    let mut driven = Driven::with(|config| config.relay_give_up_ms = 1_000);
+    let session = driven.open();
+    let message = format!(r#"data={{"type":"message","data":"x","id":1,"sessionId":"{session}"}}"#);
+    let key = driven.receive(&(post(&message) + &poll(&session)));
+    driven.server.handle_finished(driven.now, key);
+    // The app is given up, the message is answered, and the poll comes up.
+    driven.pass(5_000);
+    driven.flush(&mut Vec::new());
+    driven.publish("precious");
+    driven.flush(&mut Vec::new());
+    driven.receive(&poll(&session));
+    let answer = driven.written();
+    assert!(answer.contains("precious"), "{answer:?}");
+}

@@ -12,7 +12,7 @@ use crate::transport::contract::{
 };
 use crate::wire::http::{Framing, Method, Request, Response, encode_chunk};
 
-use super::conn::{ConnKey, Held, Phase, RequestContext};
+use super::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use super::core::{Core, From, Waiter};
 use super::dispatch::{self, Positions};
 use super::fanout;
@@ -174,6 +174,14 @@ fn hold(
     poll: Poll,
     (wait_ms, positions): (Option<u64>, Option<Positions<'_>>),
 ) {
+    let left = core.conns.get(key).is_some_and(|conn| match &conn.role {
+        Role::Http(http) => http.finished,
+        _ => true,
+    });
+    if left {
+        // As in `router::finished`: what is pending is for its next poll.
+        return core.close(now, key);
+    }
     if let Some(before) = core.hub.attach(session, key.to_u64()) {
         core.superseded.push(Core::conn_of(before));
     }
