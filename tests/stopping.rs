@@ -39,15 +39,60 @@ fn stopping_says_goodbye_to_everyone_in_the_words_of_their_kind() {
 }
 
 #[test]
-fn nothing_is_said_behind_a_close() {
+fn a_stream_gets_the_acknowledgement_it_waits_for_before_the_close() {
+    let app = App::start();
+    let chloe = Chloe::start(&[&app.setting()]);
+    let mut page = chloe.websocket();
+    page.client.stream.set_nodelay(true).unwrap();
+    page.text(r#"{"type":"message","id":1,"data":"first","version":1}"#);
+    page.text(r#"{"type":"message","id":2,"data":"second","version":1}"#);
+    let first = app.next();
+    let mut idle = chloe.websocket();
+    chloe.shutdown();
+    assert_eq!(
+        idle.read(),
+        Frame::Close(Some(1001)),
+        "others do not wait for it"
+    );
+    first.ok(&app);
+    assert_eq!(page.json()["id"], 1);
+    app.next().ok(&app);
+    assert_eq!(page.json()["id"], 2);
+    assert_eq!(page.read(), Frame::Close(Some(1001)));
+}
+
+#[test]
+fn an_app_that_does_not_answer_in_time_is_given_up_with_a_word() {
     let app = App::start();
     let chloe = Chloe::start(&[&app.setting(), "shutdown_timeout_ms=1000"]);
     let mut page = chloe.websocket();
     page.text(r#"{"type":"message","id":1,"data":"never answered","version":1}"#);
     let asked = app.next();
     chloe.shutdown();
+    let error = page.json();
+    assert_eq!(
+        (error["code"].as_str(), error["temporary"].as_bool()),
+        (Some("stopping"), Some(true))
+    );
     assert_eq!(page.read(), Frame::Close(Some(1001)));
-    // The relay is given up when the time is over; that is not said any more.
     assert_eq!(page.read(), Frame::End);
     drop(asked);
+}
+
+#[test]
+fn nothing_is_said_behind_a_close() {
+    let app = App::start();
+    let chloe = Chloe::start(&[&app.setting()]);
+    let mut page = chloe.websocket();
+    page.text(r#"{"type":"message","id":1,"data":"answered late","version":1}"#);
+    let asked = app.next();
+    page.frame(Opcode::Binary, b"no text");
+    assert_eq!(page.read(), Frame::Close(Some(1003)));
+    asked.ok(&app);
+    let mut client = chloe.connect();
+    while !client.get("/chloe/status").text().contains("\"taken\": 1") {
+        std::thread::yield_now();
+    }
+    page.frame(Opcode::Close, &[0x03, 0xeb]);
+    assert_eq!(page.read(), Frame::End);
 }

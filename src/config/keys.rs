@@ -200,6 +200,10 @@ keys! {
     sessions_max: usize = 200_000, |&n| check::range(n as u64, 1, 10_000_000);
     /// The most channels that one session may subscribe to.
     channels_per_session_max: usize = 100, |&n| check::range(n as u64, 1, 100_000);
+    /// How many answered messages of one session are remembered by id.
+    acks_per_session_max: usize = 64, |&n| check::range(n as u64, 1, 100_000);
+    /// The most bytes of all answers that are remembered.
+    acks_total_bytes: usize = 33_554_432, |&n| check::range(n as u64, 1024, 1 << 40);
     /// The most bytes of a channel's name.
     channel_name_bytes_max: usize = 255, |&n| check::range(n as u64, 8, 4096);
     /// The most channels at a time.

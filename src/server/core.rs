@@ -19,6 +19,7 @@ use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
 use crate::wire::websocket::WebSocketLimits;
 
+use super::acks::{AckLimits, Acks};
 use super::callback::{CallbackLimits, Callbacks};
 use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
@@ -40,20 +41,6 @@ pub enum Action {
     ResumeRead { key: ConnKey },
 }
 
-/// Who waits for the app's answer to a message.
-pub struct Waiter {
-    pub conn: ConnKey,
-    /// The message's id, raw JSON.
-    pub id: Box<str>,
-    pub from: From,
-}
-
-/// How a waiter is answered.
-pub enum From {
-    Stream,
-    Request(RequestContext),
-}
-
 /// The parts of the server.
 pub struct Core {
     pub config: Config,
@@ -65,7 +52,7 @@ pub struct Core {
     pub hub: Hub,
     pub callbacks: Callbacks,
     pub conns: Slots<Conn>,
-    pub waiters: Slots<Waiter>,
+    pub acks: Acks,
     pub timers: Timers<ConnKey>,
     pub actions: VecDeque<Action>,
     /// Connections with something in their outbox, or newly writable.
@@ -114,7 +101,7 @@ impl Core {
             callbacks: Callbacks::new(url, secret.clone(), callback_limits(&config), random.fork()),
             secret,
             conns: Slots::default(),
-            waiters: Slots::default(),
+            acks: Acks::new(ack_limits(&config)),
             timers: Timers::default(),
             actions: VecDeque::new(),
             flush: VecDeque::new(),
@@ -313,6 +300,13 @@ fn retention(config: &Config) -> Retention {
         keep,
         prefixes: rules.collect(),
         total_bytes: config.history_total_bytes,
+    }
+}
+
+fn ack_limits(config: &Config) -> AckLimits {
+    AckLimits {
+        per_session: config.acks_per_session_max,
+        total_bytes: config.acks_total_bytes,
     }
 }
 

@@ -10,8 +10,10 @@ use crate::base::time::Time;
 use crate::hub::{HubError, SessionKey};
 use crate::transport::contract::{Problem, Reply};
 
+use super::acks::{Finished, Known, Token, Waiter};
 use super::callback::{Answer, GivenUp, Message, Refused};
-use super::core::{Core, Waiter};
+use super::conn::{Phase, Role};
+use super::core::Core;
 
 impl std::convert::From<HubError> for Problem {
     fn from(error: HubError) -> Problem {
@@ -92,14 +94,15 @@ pub fn unsubscribe(core: &mut Core, session: SessionKey, channel: &str) -> Reply
     }
 }
 
-/// Passes a message on to the app. With a `waiter` the app's answer is waited
-/// for and `None` is returned; without, it is enough that the message is queued.
+/// Passes a message on to the app. With an id, the app's answer is waited for
+/// and `None` is returned, or the answer that it had before; without one it is
+/// enough that the message is queued.
 pub fn message(
     core: &mut Core,
     now: Time,
     session: SessionKey,
     data: &str,
-    waiter: Option<Waiter>,
+    asked: Option<(&str, Waiter)>,
 ) -> Option<Reply> {
     let Some(known) = core.hub.session(session) else {
         return Some(Reply::Refused(Problem::unknown_session()));
@@ -107,47 +110,51 @@ pub fn message(
     if data.len() > core.config.message_bytes_max {
         return Some(Reply::Refused(too_long(core.config.message_bytes_max)));
     }
-    let id = known.id;
-    let waits = waiter.is_some();
+    let session_id = known.id;
+    let mut token = None;
+    if let Some((id, waiter)) = asked {
+        let conns = &core.conns;
+        let asks = |conn| {
+            let role = conns.get(conn).map(|conn| &conn.role);
+            matches!(role, Some(Role::Http(http)) if matches!(http.phase, Phase::Asking))
+        };
+        match core.acks.begin(session, id, waiter, asks) {
+            Known::New(new) => token = Some(new),
+            Known::UnderWay => return None,
+            Known::Answered(reply) => return Some(reply),
+        }
+    }
     // Tag 0 is nobody: a slot's key is told from it by one bit.
-    let key = waiter.map(|waiter| core.waiters.insert(waiter));
-    let tag = key.map_or(0, |key| key.to_u64() | TAG);
+    let tag = token.map_or(0, |token| token.to_u64() | TAG);
     core.stats.messages += 1;
     let queued = core.callbacks.enqueue(
         now,
         Message {
-            session: id,
+            session: session_id,
             body: data.into(),
             tag,
         },
     );
     match queued {
-        Ok(()) if waits => None,
+        Ok(()) if token.is_some() => None,
         Ok(()) => Some(Reply::Accepted { answer: None }),
         Err(refused) => {
-            if let Some(key) = key {
-                core.waiters.remove(key);
+            if let Some(token) = token {
+                core.acks.cancel(token);
             }
             Some(Reply::Refused(refused.into()))
         }
     }
 }
 
-/// The bit that tells a waiter's tag from 0. Generations do not reach it in a server's life.
+/// The bit that tells a message's tag from 0. Generations do not reach it in a server's life.
 const TAG: u64 = 1 << 63;
 
-/// Who waited for the outcome with this tag, and what is said to them.
-pub fn outcome(
-    core: &mut Core,
-    tag: u64,
-    result: Result<Answer, GivenUp>,
-) -> Option<(Waiter, Reply)> {
+/// The outcome with this tag: who waited for it, and what is said to them.
+pub fn outcome(core: &mut Core, tag: u64, result: Result<Answer, GivenUp>) -> Option<Finished> {
     if tag == 0 {
         return None;
     }
-    let waiter = core
-        .waiters
-        .remove(crate::base::slots::Key::from_u64(tag & !TAG))?;
     let reply = match result {
         Ok(answer) => Reply::Accepted {
             answer: answer.json,
@@ -157,7 +164,7 @@ pub fn outcome(
             ..Problem::new(502, given_up.code(), given_up.to_string())
         }),
     };
-    Some((waiter, reply))
+    core.acks.finish(Token::from_u64(tag & !TAG), reply)
 }
 
 fn too_long(most: usize) -> Problem {

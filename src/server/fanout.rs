@@ -149,6 +149,10 @@ fn write_stream(
             used += 1;
         }
         if used == 0 {
+            // The app may be about to answer what was asked on this stream.
+            if core.acks.is_awaited(session) {
+                return Ok(Step::Done);
+            }
             return Ok(end_stream(core, now, key, ending));
         }
         write_vectored(writer, &slices[..used])?

@@ -15,6 +15,7 @@ pub mod files;
 mod stats;
 mod origins;
 mod conn;
+mod acks;
 mod core;
 mod dispatch;
 mod fanout;
@@ -36,7 +37,7 @@ use crate::wire::websocket::close::{GOING_AWAY, NORMAL};
 
 use callback::Event;
 use conn::{Ending, Phase, Role};
-use core::{Core, From};
+use core::Core;
 
 pub use self::conn::{Conn, ConnKey, Peer};
 pub use self::core::Action;
@@ -198,7 +199,11 @@ impl Server {
             }
         }
         if self.hub_due_ms().is_some_and(|at_ms| at_ms <= now.ms) {
-            self.core.hub.expire(now);
+            let core = &mut self.core;
+            core.hub.expire(now);
+            let hub = &core.hub;
+            core.acks
+                .forget_ended(|session| hub.session(session).is_some());
         }
         if self.core.drained_by_ms.is_some_and(|by_ms| by_ms <= now.ms) {
             self.core.callbacks.abandon(now);
@@ -450,21 +455,30 @@ impl Server {
 
     fn tell(&mut self, now: Time, tag: u64, result: Result<callback::Answer, callback::GivenUp>) {
         let core = &mut self.core;
-        let Some((waiter, reply)) = dispatch::outcome(core, tag, result) else {
+        let Some(finished) = dispatch::outcome(core, tag, result) else {
             return;
         };
-        match waiter.from {
-            From::Stream => stream::say(core, now, waiter.conn, &reply, Some(&waiter.id)),
-            From::Request(context) => {
-                let asking = matches!(
-                    core.conns.get(waiter.conn).map(|conn| &conn.role),
-                    Some(Role::Http(http)) if matches!(http.phase, Phase::Asking)
-                );
-                if asking {
-                    let said = (context.polling.reply)(&reply, Some(&waiter.id));
-                    core.set_phase(now, waiter.conn, router::READY);
-                    core.answer(now, waiter.conn, &context, &said);
-                }
+        let (reply, id) = (&finished.reply, Some(&*finished.id));
+        if finished.stream
+            && let Some(stream) = core.hub.session(finished.session).and_then(|s| s.stream)
+            && let key = Core::conn_of(stream)
+            && matches!(
+                core.conns.get(key).map(|conn| &conn.role),
+                Some(Role::WebSocket(_))
+            )
+        {
+            // A client that is on no stream now asks again when it is back.
+            stream::say(core, now, key, reply, id);
+        }
+        for (conn, context) in &finished.requests {
+            let asking = matches!(
+                core.conns.get(*conn).map(|conn| &conn.role),
+                Some(Role::Http(http)) if matches!(http.phase, Phase::Asking)
+            );
+            if asking {
+                let said = (context.polling.reply)(reply, id);
+                core.set_phase(now, *conn, router::READY);
+                core.answer(now, *conn, context, &said);
             }
         }
     }

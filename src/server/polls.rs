@@ -12,8 +12,9 @@ use crate::transport::contract::{
 };
 use crate::wire::http::{Framing, Method, Request, Response, encode_chunk};
 
+use super::acks::Waiter;
 use super::conn::{ConnKey, Held, Phase, RequestContext, Role};
-use super::core::{Core, From, Waiter};
+use super::core::Core;
 use super::dispatch::{self, Positions};
 use super::fanout;
 
@@ -150,12 +151,8 @@ fn ask(
     data: &str,
     id: Option<&str>,
 ) {
-    let waiter = id.map(|id| Waiter {
-        conn: key,
-        id: id.into(),
-        from: From::Request(context.clone()),
-    });
-    match dispatch::message(core, now, session, data, waiter) {
+    let asked = id.map(|id| (id, Waiter::Request(key, context.clone())));
+    match dispatch::message(core, now, session, data, asked) {
         None => core.set_phase(now, key, Phase::Asking),
         Some(reply) => {
             let said = (context.polling.reply)(&reply, id);

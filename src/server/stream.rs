@@ -11,8 +11,9 @@ use crate::wire::websocket::{
     Event, MessageDecoder, Opcode, Role as Side, close as codes, encode_close_frame, encode_frame,
 };
 
+use super::acks::Waiter;
 use super::conn::{ConnKey, Ending, Role, WebSocketConn, next_ping_ms};
-use super::core::{Core, From, Waiter};
+use super::core::Core;
 use super::{dispatch, echo, fanout};
 
 /// Reads what came for a WebSocket.
@@ -180,12 +181,8 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, ca
         }
         Command::Unsubscribe { channel } => dispatch::unsubscribe(core, session, &channel),
         Command::Message { data } => {
-            let waiter = id.map(|id| Waiter {
-                conn: key,
-                id: id.into(),
-                from: From::Stream,
-            });
-            match dispatch::message(core, now, session, &data, waiter) {
+            let asked = id.map(|id| (id, Waiter::Stream));
+            match dispatch::message(core, now, session, &data, asked) {
                 Some(reply) => reply,
                 None => return,
             }
