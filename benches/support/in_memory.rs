@@ -1,0 +1,246 @@
+//! The pure server without sockets: subscribers that are counters in memory.
+//!
+//! It is driven as the event loop drives it, so what is measured is all that
+//! Chloe itself does for a delivery, and nothing of the kernel. Used by `fanout`.
+
+use std::io::{IoSlice, Result, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use chloe::base::time::Time;
+use chloe::config::Config;
+use chloe::server::{Action, ConnKey, Peer, Server, Transmit};
+use chloe::wire::http::encode_request;
+use chloe::wire::websocket::handshake::encode_client_request;
+use chloe::wire::websocket::{Opcode, Role, encode_masked_frame, frame::decode_header};
+
+use super::payload::{self, Stamp};
+use super::process::own_thread_cpu;
+
+const CHANNEL: &str = "bench";
+const HOST: &str = "127.0.0.1:8901";
+
+/// The far end of a connection: takes everything and counts it.
+#[derive(Default)]
+struct Sink {
+    bytes: u64,
+    writes: u64,
+    /// What is written is kept to be looked at.
+    kept: Option<Vec<u8>>,
+}
+
+/// A server with subscribers and publishers.
+pub struct InMemory {
+    server: Server,
+    start: Instant,
+    unix_ms: u64,
+    sinks: Vec<Sink>,
+    subscribers: Vec<ConnKey>,
+    publishers: Vec<ConnKey>,
+    sequence: u32,
+}
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    pub publications: u64,
+    pub deliveries: u64,
+    pub writes: u64,
+    pub elapsed: Duration,
+    pub cpu: Duration,
+}
+
+impl InMemory {
+    /// So many WebSockets, subscribed to one channel beside `/all`, and so many
+    /// connections that publish.
+    pub fn new(subscribers: usize, publishers: usize) -> InMemory {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        let unix_ms = since_1970.map_or(0, |elapsed| elapsed.as_millis() as u64);
+        let now = Time { ms: 0, unix_ms };
+        let mut whole = InMemory {
+            server: Server::new(Config::default(), [7; 32], now),
+            start: Instant::now(),
+            unix_ms,
+            sinks: Vec::new(),
+            subscribers: Vec::new(),
+            publishers: Vec::new(),
+            sequence: 0,
+        };
+        for _ in 0..subscribers {
+            let key = whole.subscribe();
+            whole.subscribers.push(key);
+        }
+        for _ in 0..publishers {
+            let key = whole.accept();
+            whole.publishers.push(key);
+        }
+        whole
+    }
+
+    fn now(&self) -> Time {
+        let ms = self.start.elapsed().as_millis() as u64;
+        Time {
+            ms,
+            unix_ms: self.unix_ms + ms,
+        }
+    }
+
+    fn accept(&mut self) -> ConnKey {
+        let peer = Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)));
+        let now = self.now();
+        let key = self.server.handle_accept(now, peer);
+        let key = key.expect("fewer than connections_max are made");
+        let index = key.index() as usize;
+        if self.sinks.len() <= index {
+            self.sinks.resize_with(index + 1, Sink::default);
+        }
+        key
+    }
+
+    fn subscribe(&mut self) -> ConnKey {
+        let key = self.accept();
+        let mut request = Vec::new();
+        encode_client_request(&mut request, HOST, "/chloe/websocket", [7; 16]);
+        let answer = self.ask(key, &mut request);
+        assert!(answer.starts_with(b"HTTP/1.1 101"), "a WebSocket opens");
+        let text = format!(
+            "{{\"type\":\"channel-subscribe\",\"channel\":\"{CHANNEL}\",\"version\":1,\"id\":1}}"
+        );
+        let mut frame = Vec::new();
+        encode_masked_frame(&mut frame, Opcode::Text, text.as_bytes(), [1, 2, 3, 4]);
+        let answer = self.ask(key, &mut frame);
+        let wanted = b"\"subscribed\"";
+        assert!(answer.windows(wanted.len()).any(|part| part == wanted));
+        key
+    }
+
+    /// Hands `bytes` in; what comes back on that connection.
+    fn ask(&mut self, key: ConnKey, bytes: &mut [u8]) -> Vec<u8> {
+        self.sinks[key.index() as usize].kept = Some(Vec::new());
+        let now = self.now();
+        self.server.handle_received(now, key, bytes);
+        self.flush(now);
+        let kept = self.sinks[key.index() as usize].kept.take();
+        kept.unwrap_or_default()
+    }
+
+    /// The rest of a turn, as the event loop does it, but without a cap on writes.
+    fn flush(&mut self, now: Time) {
+        if self.server.poll_timeout().is_some_and(|due| due <= now.ms) {
+            self.server.handle_timeout(now);
+        }
+        self.act();
+        while let Some(key) = self.server.poll_transmit(now) {
+            let sink = &mut self.sinks[key.index() as usize];
+            let done = self.server.transmit(now, key, sink);
+            assert_eq!(done, Transmit::Idle, "a counter takes everything");
+        }
+        self.act();
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.server.poll_action() {
+            let closes = matches!(action, Action::Close { .. });
+            assert!(!closes, "nothing is closed while it is measured");
+        }
+    }
+
+    /// Publishes `in_flight` publications a turn for `duration`, and checks
+    /// that every subscriber got all of them.
+    pub fn run(&mut self, in_flight: usize, duration: Duration) -> Run {
+        let sample = self.subscribers[0];
+        self.sinks[sample.index() as usize].kept = Some(Vec::new());
+        let (bytes, writes) = self.totals();
+        let (first, begun, cpu) = (self.sequence, Instant::now(), own_thread_cpu());
+        while begun.elapsed() < duration {
+            self.turn(in_flight);
+        }
+        let (elapsed, cpu) = (begun.elapsed(), own_thread_cpu().saturating_sub(cpu));
+        let publications = u64::from(self.sequence - first);
+        let sink = &mut self.sinks[sample.index() as usize];
+        let seen = sink.kept.take().unwrap_or_default();
+        assert_eq!(count_in_order(&seen, first), publications, "all came");
+        let readers = self.subscribers.len() as u64;
+        let (bytes_after, writes_after) = self.totals();
+        // All read the same bytes, so one stands for all if the sums agree.
+        assert_eq!(bytes_after - bytes, seen.len() as u64 * readers, "to all");
+        Run {
+            publications,
+            deliveries: publications * readers,
+            writes: writes_after - writes,
+            elapsed,
+            cpu,
+        }
+    }
+
+    fn turn(&mut self, in_flight: usize) {
+        let now = self.now();
+        for number in 0..in_flight {
+            let mut form = format!("channel={CHANNEL}&data=").into_bytes();
+            let stamp = Stamp {
+                publisher: 0,
+                sequence: self.sequence,
+                sent_us: 0,
+            };
+            payload::write(&mut form, stamp);
+            self.sequence += 1;
+            let mut request = Vec::new();
+            let kind = ("Content-Type", "application/x-www-form-urlencoded");
+            encode_request(&mut request, "POST", "/send", HOST, &[kind], &form);
+            let publisher = self.publishers[number];
+            self.server.handle_received(now, publisher, &mut request);
+        }
+        self.flush(now);
+    }
+
+    /// Bytes and writes to subscribers.
+    fn totals(&self) -> (u64, u64) {
+        let sinks = self.subscribers.iter();
+        let sinks = sinks.map(|key| &self.sinks[key.index() as usize]);
+        sinks.fold((0, 0), |(bytes, writes), sink| {
+            (bytes + sink.bytes, writes + sink.writes)
+        })
+    }
+}
+
+/// How many deliveries `bytes` hold, one behind the other from sequence `first` on.
+fn count_in_order(mut bytes: &[u8], first: u32) -> u64 {
+    let mut next = first;
+    while let Ok(Some((header, start))) = decode_header(bytes, Role::Client) {
+        let width = start + header.payload_bytes as usize;
+        let stamp = payload::read(&bytes[start..width]);
+        assert_eq!(stamp.map(|stamp| stamp.sequence), Some(next), "in order");
+        next += 1;
+        bytes = &bytes[width..];
+    }
+    assert!(bytes.is_empty(), "frames are whole");
+    u64::from(next - first)
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.bytes += bytes.len() as u64;
+        self.writes += 1;
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize> {
+        self.writes += 1;
+        let mut count = 0;
+        for slice in slices {
+            count += slice.len();
+            if let Some(kept) = &mut self.kept {
+                kept.extend_from_slice(slice);
+            }
+        }
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
