@@ -69,6 +69,8 @@ pub struct Core {
     pub started_ms: u64,
     /// When a gap was last written to the log.
     pub gap_logged_ms: u64,
+    /// From when on what a peer brings about may be logged again.
+    peers_quiet_until_ms: u64,
     /// When the draining ends, once it has begun.
     pub drained_by_ms: Option<u64>,
     /// It is a bare WebSocket echo, for conformance tests.
@@ -112,6 +114,7 @@ impl Core {
             stats: Stats::default(),
             started_ms: now.ms,
             gap_logged_ms: 0,
+            peers_quiet_until_ms: 0,
             drained_by_ms: None,
             echo: false,
             config,
@@ -248,6 +251,16 @@ impl Core {
     /// The connection that a session's publications go to.
     pub fn conn_of(stream: Stream) -> ConnKey {
         Key::from_u64(stream)
+    }
+
+    /// Whether a line may be logged about something that any peer can bring
+    /// about: one a second in all, or a crowd of peers would fill the disk.
+    pub fn may_log(&mut self, now: Time) -> bool {
+        let may = now.ms >= self.peers_quiet_until_ms;
+        if may {
+            self.peers_quiet_until_ms = now.after(1_000);
+        }
+        may
     }
 
     /// Counts publications that a session will never get, and says so: once a

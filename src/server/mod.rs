@@ -353,7 +353,9 @@ impl Server {
         }
         let stuck_ms = conn.wrote_ms.saturating_add(core.config.write_timeout_ms);
         if conn.blocked && !conn.outbox.is_empty() && stuck_ms <= now.ms {
-            log::info!("event=write_timeout action=close");
+            if core.may_log(now) {
+                log::info!("event=write_timeout action=close");
+            }
             return core.close(now, key);
         }
         match &conn.role {

@@ -49,7 +49,9 @@ pub fn handle(
         (Ok(_), Err(unusable)) => unusable,
         (Err(origin), read) => {
             let name = polling.name;
-            log::info!("event=origin_refused transport={name} origin={origin:?}");
+            if core.may_log(now) {
+                log::info!("event=origin_refused transport={name} origin={origin:?}");
+            }
             let id = match read {
                 Ok(call) => call.id.map(|id| Box::from(&*id)),
                 Err(unusable) => unusable.id,

@@ -86,7 +86,9 @@ fn keep(core: &mut Core, now: Time, key: ConnKey, rest: &mut [u8]) {
 fn bound(core: &mut Core, now: Time, key: ConnKey) {
     let most = core.http_limits.message_bytes() + core.config.turn_read_bytes;
     if http_mut(core, key).is_some_and(|http| http.input.len() > most) {
-        log::warn!("event=input_full action=close limit_bytes={most}");
+        if core.may_log(now) {
+            log::warn!("event=input_full action=close limit_bytes={most}");
+        }
         core.close(now, key);
     }
 }
@@ -244,7 +246,9 @@ fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, fram
         Err(error) => return core.respond(now, key, &no_handshake(error), &framing),
     };
     if let Err(origin) = core.origins.check(request) {
-        log::info!("event=origin_refused transport=websocket origin={origin:?}");
+        if core.may_log(now) {
+            log::info!("event=origin_refused transport=websocket origin={origin:?}");
+        }
         let response = api::refusal(request, &polls::forbidden_origin());
         return core.respond(now, key, &response, &framing);
     }

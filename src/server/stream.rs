@@ -237,7 +237,9 @@ pub fn say(core: &mut Core, now: Time, key: ConnKey, reply: &Reply, id: Option<&
     websocket::reply(conn.outbox.tail(), reply, id);
     if conn.outbox.len() > limit {
         // It asks and does not read: there is no one to be told.
-        log::warn!("event=outbox_full action=close limit_bytes={limit}");
+        if core.may_log(now) {
+            log::warn!("event=outbox_full action=close limit_bytes={limit}");
+        }
         return core.close(now, key);
     }
     core.queue_flush(key);
@@ -318,7 +320,9 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
     // What we do not read cannot tell us that its sender lives.
     if unheard && !conn.paused {
         let silent_ms = now.ms - stream.heard_ms;
-        log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
+        if core.may_log(now) {
+            log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
+        }
         return core.close(now, key);
     }
     let quiet = now.ms - stream.heard_ms >= config.ping_interval_ms / 2;
