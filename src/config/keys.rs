@@ -138,6 +138,8 @@ keys! {
     application_server_url: String = "http://localhost:4567/updates".into(), |value| check::http_url(value);
     /// The secret that Chloe and the app share; empty: /send only from this host.
     secret: String = String::new(), check::any;
+    /// Whether /send takes the MD5 signature of old (sig).
+    allow_md5: bool = true, check::any;
     /// More origins whose pages may connect; "*" for all.
     allowed_origins: Vec<String> = Vec::new(), |value| check::origins(value);
 
@@ -218,6 +220,14 @@ keys! {
     history_bytes: usize = 4_194_304, |&n| check::range(n as u64, 1024, GIB);
     /// The most bytes that all channels together keep.
     history_total_bytes: usize = 67_108_864, |&n| check::range(n as u64, 1024, 1 << 40);
+
+    "Publishing":
+    /// The most publications of one /send, each channel counted.
+    send_publications_max: usize = 1_000, |&n| check::range(n as u64, 1, 1_000_000);
+    /// How long a key of /send is known, so that it publishes once.
+    idempotency_ttl_ms: u64 = 600_000, |&n| check::range(n, 10, DAY);
+    /// The most publications known by their keys.
+    idempotency_keys_max: usize = 50_000, |&n| check::range(n as u64, 1, 10_000_000);
 
     "The way to the app":
     /// The most connections to the app at a time.

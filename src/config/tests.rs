@@ -46,6 +46,7 @@ fn defaults_are_valid_and_every_key_can_be_set_in_each_way() {
         let changed = match written.as_str() {
             _ if key.name == "history" => r#"[{ prefix = "a", size = 1 }]"#.to_owned(),
             "\"info\"" => "debug".to_owned(),
+            "true" => "false".to_owned(),
             text if text.starts_with("\"http") => "http://other:1".to_owned(),
             r#"["0.0.0.0", "::"]"# => "127.0.0.1".to_owned(),
             "[]" => "https://a.example,*".to_owned(),

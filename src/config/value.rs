@@ -47,6 +47,28 @@ macro_rules! number {
 }
 number!(u16, u64, usize);
 
+impl Value for bool {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => Err(format!(
+                "must be true or false, and {} is neither",
+                quote(other)
+            )),
+        }
+    }
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        match value {
+            DeValue::Boolean(value) => Ok(*value),
+            other => Err(wrong_type("true or false, without quotes", other)),
+        }
+    }
+    fn to_toml(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Value for String {
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())

@@ -24,8 +24,6 @@ mod cursors;
 mod tests;
 #[cfg(test)]
 mod promise_tests;
-#[cfg(test)]
-mod resume_tests;
 
 use std::sync::Arc;
 
@@ -44,7 +42,7 @@ use tables::Tables;
 pub use pending::Run;
 pub use retention::{Keep, LOG_FLOOR, Retention};
 pub use session::{Session, SessionKey, Stream};
-pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Standing};
+pub use values::{Gap, Head, HubError, HubLimits, Published, Standing};
 
 /// The channel table and the session table.
 pub struct Hub {
@@ -96,7 +94,7 @@ impl Hub {
         let key = self.tables.sessions.insert(Session::new(id, 0));
         self.tables.ids.insert(id, key);
         self.tables.join(key, all);
-        self.renew(now, key);
+        self.end_later(now, key);
         Ok(key)
     }
 
@@ -139,18 +137,7 @@ impl Hub {
         }
         session.stream = None;
         self.tables.sleep(key);
-        self.renew(now, key);
-    }
-
-    /// The session's client was heard: asleep, it has its whole time again.
-    pub fn renew(&mut self, now: Time, key: SessionKey) {
-        if let Some(session) = self.tables.sessions.get_mut(key) {
-            session.ends_ms = now.after(self.limits.session_ttl_ms);
-            if !session.timed {
-                session.timed = true;
-                self.ends.set(session.ends_ms, key);
-            }
-        }
+        self.end_later(now, key);
     }
 
     /// Ends a session at once and forgets all of it.
@@ -211,15 +198,14 @@ impl Hub {
 
     /// Sets the cursors of a session to what its client has seen, and tells how
     /// each of its subscriptions stands. A channel without a position given is
-    /// `recovered` only if the session is fresh. A client that names others, and
-    /// not the session's own channel, has seen nothing of that: it gets all of it.
+    /// `recovered` only if the session is `fresh`: it had missed nothing.
     pub fn resume(
         &mut self,
         key: SessionKey,
         positions: &[(&str, Position)],
-        asking: Asking,
+        fresh: bool,
     ) -> Vec<(Arc<str>, Standing)> {
-        self.tables.resume(key, positions, asking)
+        self.tables.resume(key, positions, fresh)
     }
 
     // ---- publications ---------------------------------------------------
@@ -345,11 +331,6 @@ impl Hub {
         self.tables.mark_unconfirmed(key, stream);
     }
 
-    /// Whether a batch is being written: what comes behind it has to wait.
-    pub fn is_batch_out(&self, key: SessionKey) -> bool {
-        self.tables.is_batch_out(key)
-    }
-
     /// The batch was written to `stream`.
     pub fn confirm(&mut self, key: SessionKey, stream: Stream) {
         self.tables.confirm(key, stream);
@@ -413,8 +394,11 @@ impl Hub {
 
     /// How many sessions are subscribed to `name`.
     pub fn readers(&self, name: &str) -> usize {
-        let key = self.tables.names.get(name);
-        let channel = key.and_then(|&key| self.tables.channels.get(key));
+        let channel = self
+            .tables
+            .names
+            .get(name)
+            .and_then(|&key| self.tables.channels.get(key));
         channel.map_or(0, Channel::len)
     }
 
@@ -495,6 +479,16 @@ impl Hub {
                 .trim(&self.limits.retention, now.ms, &mut self.tables.channels)
         {
             self.free_if_idle(emptied);
+        }
+    }
+
+    fn end_later(&mut self, now: Time, key: SessionKey) {
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            session.ends_ms = now.after(self.limits.session_ttl_ms);
+            if !session.timed {
+                session.timed = true;
+                self.ends.set(session.ends_ms, key);
+            }
         }
     }
 }

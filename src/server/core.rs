@@ -23,6 +23,7 @@ use super::acks::{AckLimits, Acks};
 use super::callback::{CallbackLimits, Callbacks};
 use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
+use super::idempotency::Idempotency;
 use super::origins::Origins;
 use super::stats::Stats;
 
@@ -66,6 +67,8 @@ pub struct Core {
     /// Where a publication is put together before its length is known.
     pub scratch: Vec<u8>,
     pub stats: Stats,
+    /// What was published under which key.
+    pub idempotency: Idempotency,
     pub started_ms: u64,
     /// When a gap was last written to the log.
     pub gap_logged_ms: u64,
@@ -112,6 +115,7 @@ impl Core {
             rewound: Vec::new(),
             scratch: Vec::new(),
             stats: Stats::default(),
+            idempotency: Idempotency::new(config.idempotency_ttl_ms, config.idempotency_keys_max),
             started_ms: now.ms,
             gap_logged_ms: 0,
             peers_quiet_until_ms: 0,

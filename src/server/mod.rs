@@ -13,6 +13,7 @@
 pub mod callback;
 pub mod files;
 mod stats;
+mod idempotency;
 mod origins;
 mod conn;
 mod acks;

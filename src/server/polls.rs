@@ -6,7 +6,7 @@
 //! by the router, and by the server when a held poll is due.
 
 use crate::base::time::Time;
-use crate::hub::{Asking, SessionKey};
+use crate::hub::SessionKey;
 use crate::transport::contract::{
     Answer, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
 };
@@ -79,7 +79,9 @@ pub fn forbidden_origin() -> Problem {
 fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call: Call<'_>) {
     let id = call.id.as_deref();
     if core.is_draining() {
-        return stopping(core, now, key, &context, &call);
+        let stopping = Reply::Refused(crate::transport::xhr::stopping());
+        let refused = (context.polling.reply)(&stopping, id);
+        return core.answer(now, key, &context, &refused);
     }
     let reply = match (call.command, call.session.and_then(|id| core.hub.find(id))) {
         (Command::Connect { positions, .. }, found) => {
@@ -116,28 +118,6 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     }
 }
 
-/// A call that comes while the server stops. A poll ends as one does that was held.
-fn stopping(core: &mut Core, now: Time, key: ConnKey, context: &RequestContext, call: &Call<'_>) {
-    let id = call.id.as_deref();
-    let answer = match &call.command {
-        Command::Poll { wait_ms, positions } => {
-            let poll = Poll {
-                id: id.map(Box::from),
-                modern: wait_ms.is_some() || positions.is_some(),
-            };
-            (context.polling.end)(&poll, &Ending::Stopping)
-        }
-        _ => {
-            let stopping = Reply::Refused(crate::transport::xhr::stopping());
-            Some((context.polling.reply)(&stopping, id))
-        }
-    };
-    match answer {
-        Some(answer) => core.answer(now, key, context, &answer),
-        None => core.close(now, key),
-    }
-}
-
 /// A `connect`; one that names no positions is of the old kind, and always opens a session.
 fn connect(
     core: &mut Core,
@@ -154,11 +134,7 @@ fn connect(
         });
     };
     let session = match found {
-        Some(session) => {
-            // It has just been told that it goes on: its first poll may be slow.
-            core.hub.renew(now, session);
-            session
-        }
+        Some(session) => session,
         None => match core.hub.open(now) {
             Ok(session) => session,
             Err(error) => return Some(Reply::Refused(error.into())),
@@ -212,7 +188,7 @@ fn hold(
         core.hub.set_modern(session);
     }
     if let Some(positions) = positions {
-        dispatch::resume(core, session, &positions, Asking::Poll);
+        dispatch::resume(core, session, &positions, false);
     }
     let most_ms = core.config.poll_hold_ms;
     let held = Held {

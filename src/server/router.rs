@@ -206,6 +206,10 @@ fn route(
     let response = match path {
         "/send" if request.method == Method::Options => options("POST, OPTIONS"),
         "/send" => api::send(core, now, peer, request),
+        _ if let Some(name) = path.strip_prefix(api::POSITION_PREFIX) => match request.method {
+            Method::Options => options(api::POSITION_ALLOWED),
+            _ => api::position(core, now, peer, request, name),
+        },
         "/chloe/status" => api::status(core, now, peer, request),
         "/chloe/ping" => api::text(200, "pong"),
         "*" if request.method == Method::Options => options("GET, HEAD, POST, OPTIONS"),

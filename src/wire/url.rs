@@ -225,7 +225,18 @@ pub fn decode_path(path: &str) -> Option<String> {
 }
 
 fn decode_segment(segment: &str) -> Option<String> {
-    let bytes = segment.as_bytes();
+    let text = decode_text(segment)?;
+    let forbidden = |character: char| character.is_control() || matches!(character, '/' | '\\');
+    if text.contains(forbidden) || text == "." || text == ".." {
+        return None;
+    }
+    Some(text)
+}
+
+/// `encoded` with `%XX` undone, whatever it then says; `None` for a bad `%XX`
+/// and for bytes that are not UTF-8. It is no path: nothing may be looked up by it.
+pub fn decode_text(encoded: &str) -> Option<String> {
+    let bytes = encoded.as_bytes();
     let mut escapes = memchr::memchr_iter(b'%', bytes);
     let is_escape = |at: usize| {
         let digits = bytes.get(at + 1..at + 3);
@@ -235,10 +246,6 @@ fn decode_segment(segment: &str) -> Option<String> {
         return None;
     }
     let text = percent_encoding::percent_decode(bytes).decode_utf8().ok()?;
-    let forbidden = |character: char| character.is_control() || matches!(character, '/' | '\\');
-    if text.contains(forbidden) || text == "." || text == ".." {
-        return None;
-    }
     Some(text.into_owned())
 }
 
@@ -393,6 +400,20 @@ mod tests {
                 prop_assert!(decoded.split('/').all(|segment| segment != ".." && segment != "."));
                 prop_assert!(!decoded.contains(['\\', '\0']));
             }
+        }
+    }
+
+    #[test]
+    fn a_name_may_hold_anything_that_is_utf8() {
+        for (encoded, text) in [
+            ("", Some("")),
+            ("a%2Fb/../%2e+%C3%A9%00", Some("a/b/../.+é\0")),
+            ("%", None),
+            ("%4", None),
+            ("%zz", None),
+            ("%ff", None),
+        ] {
+            assert_eq!(decode_text(encoded).as_deref(), text, "{encoded}");
         }
     }
 }

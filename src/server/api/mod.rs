@@ -1,0 +1,116 @@
+//! The app's side: `POST /send`, a channel's position, and how the server is.
+//!
+//! A request goes from its reader (`form`, `json`) past `authorize` to
+//! `publish`, and back by way of `answer`. Called by the router.
+
+mod answer;
+mod publication;
+mod form;
+mod json;
+mod authorize;
+mod publish;
+mod position;
+
+use crate::base::time::Time;
+use crate::transport::contract::Problem;
+use crate::wire::http::{Method, Request, Response};
+
+use super::conn::Peer;
+use super::core::Core;
+use super::idempotency::fingerprint;
+use super::stats::Picture;
+
+use authorize::authorize;
+use form::Form;
+use publication::Batch;
+use publish::{Done, RequestKeys};
+
+pub use answer::{refusal, text};
+pub use position::{ALLOWED as POSITION_ALLOWED, PREFIX as POSITION_PREFIX, position};
+
+/// Answers `POST /send`.
+pub fn send(core: &mut Core, now: Time, peer: Peer, request: &Request<'_>) -> Response<'static> {
+    if request.method != Method::Post {
+        let problem = Problem::new(
+            405,
+            "method",
+            "Publishing is a POST: curl -d data=... does that.",
+        );
+        return refusal(request, &problem).header("Allow", "POST, OPTIONS");
+    }
+    match read_and_publish(core, now, peer, request) {
+        Ok((Done { outcomes, repeated }, list)) => {
+            answer::accepted(request, &outcomes, list, repeated)
+        }
+        Err(problem) if problem.code == "unauthenticated" && !answer::wants_json(request) => {
+            // Protocol A.10: the old word, exactly.
+            text(401, "unauthenticated").header("WWW-Authenticate", "Bearer")
+        }
+        Err(problem) => refusal(request, &problem),
+    }
+}
+
+/// Also says whether it was a list.
+fn read_and_publish(
+    core: &mut Core,
+    now: Time,
+    peer: Peer,
+    request: &Request<'_>,
+) -> Result<(Done, bool), Problem> {
+    let is_json = answer::is_json(request);
+    let form = match is_json {
+        true => None,
+        false => Some(read_form(request)?),
+    };
+    let signed = authorize(core, now, peer, request, form.as_ref())?;
+    let most = core.config.send_publications_max;
+    let batch: Batch<'_> = match form {
+        Some(form) => form.into_batch()?,
+        None => json::read(&request.body, most)?,
+    };
+    batch.check_size(most)?;
+    let keys = RequestKeys {
+        chosen: request.headers.get("Idempotency-Key"),
+        signed,
+        fingerprint: fingerprint((is_json, &*request.body)),
+    };
+    let done = publish::publish(core, now, &batch, &keys)?;
+    Ok((done, batch.list))
+}
+
+fn read_form<'a>(request: &'a Request<'_>) -> Result<Form<'a>, Problem> {
+    let kind = answer::media_type(request);
+    if !kind.is_empty() && !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Problem::new(
+            415,
+            "content_type",
+            "Send a form, with data=... in the body (Content-Type application/x-www-form-urlencoded), or JSON (application/json).",
+        ));
+    }
+    Ok(Form::read(&request.body))
+}
+
+/// Answers `GET /chloe/status`, to those who may publish.
+pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Response<'static> {
+    if let Err(problem) = authorize(core, now, peer, request, None) {
+        return refusal(request, &problem);
+    }
+    let relay = core.callbacks.counters();
+    let picture = Picture {
+        uptime_ms: now.ms - core.started_ms,
+        connections: core.conns.len(),
+        sessions: core.hub.session_count(),
+        channels: core.hub.channel_count(),
+        log_bytes: core.hub.log_bytes(),
+        relay_queued: core.callbacks.queued(),
+        relay_taken: relay.taken,
+        relay_retried: relay.retried,
+        relay_given_up: relay.given_up,
+        relay_refused: relay.refused,
+        draining: core.is_draining(),
+    };
+    Response::new(200)
+        .content_type("application/json")
+        .header("Cache-Control", "no-store")
+        .body(core.stats.to_json(&picture).into_bytes())
+}

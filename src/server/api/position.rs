@@ -1,0 +1,71 @@
+//! `GET /channels/NAME`: where a channel stands.
+//!
+//! For a page that the app renders: whoever subscribes with the position as
+//! `since` misses nothing that is published from now on, however long the page
+//! takes to load. So a channel that is not there yet is made, with an epoch of
+//! its own, and kept for as long as its history would be; `channels_max` bounds
+//! them. Called by the router.
+
+use serde_json::json;
+
+use crate::base::time::Time;
+use crate::transport::contract::Problem;
+use crate::wire::http::{Method, Request, Response};
+use crate::wire::url::decode_text;
+
+use super::super::conn::Peer;
+use super::super::core::Core;
+use super::answer::{json_response, refusal};
+use super::authorize::authorize;
+
+/// What comes before the channel's name: the whole rest of the path.
+pub const PREFIX: &str = "/channels/";
+
+/// The methods that it takes.
+pub const ALLOWED: &str = "GET, HEAD, OPTIONS";
+
+/// Answers `GET /channels/` and `name`, percent-encoded, to those who may publish.
+pub fn position(
+    core: &mut Core,
+    now: Time,
+    peer: Peer,
+    request: &Request<'_>,
+    name: &str,
+) -> Response<'static> {
+    if !matches!(request.method, Method::Get | Method::Head) {
+        let sentence = "A channel's position is asked for with GET; POST /send publishes.";
+        let problem = Problem::new(405, "method", sentence);
+        return refusal(request, &problem).header("Allow", ALLOWED);
+    }
+    match find(core, now, peer, request, name) {
+        Ok(response) => response.header("Cache-Control", "no-store"),
+        Err(problem) => refusal(request, &problem),
+    }
+}
+
+fn find(
+    core: &mut Core,
+    now: Time,
+    peer: Peer,
+    request: &Request<'_>,
+    name: &str,
+) -> Result<Response<'static>, Problem> {
+    authorize(core, now, peer, request, None)?;
+    let name = decode_text(name).ok_or_else(|| {
+        Problem::new(
+            400,
+            "channel_name",
+            "The channel's name is not percent-encoded UTF-8: encode it as encodeURIComponent does.",
+        )
+    })?;
+    let head = core.hub.head(now, &name)?;
+    let value = json!({
+        "ok": true,
+        "channel": name,
+        "position": head.position.to_string(),
+        "epoch": head.position.epoch.to_string(),
+        "offset": head.position.offset,
+        "subscribers": head.readers,
+    });
+    Ok(json_response(200, &value))
+}

@@ -1,0 +1,136 @@
+//! One publication as the app asked for it, whatever way it was spelled.
+//!
+//! Plain values, and the few rules that are the same for forms and JSON. Called
+//! by their readers and by what publishes.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::transport::contract::Problem;
+use crate::wire::envelope::DataRef;
+
+use super::super::idempotency::{KEY_BYTES_MAX, fingerprint};
+
+/// What is to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Data<'a> {
+    Text(Cow<'a, str>),
+    /// One complete JSON value that is no string.
+    Json(&'a str),
+}
+
+impl Data<'_> {
+    /// As the envelope's writer takes it.
+    pub fn as_ref(&self) -> DataRef<'_> {
+        match self {
+            Data::Text(text) => DataRef::Str(text),
+            Data::Json(value) => DataRef::Raw(value),
+        }
+    }
+}
+
+/// One publication.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Publication<'a> {
+    pub data: Data<'a>,
+    /// At least one, none of them twice; with a session exactly one, the name
+    /// under which it arrives there.
+    pub channels: Vec<Cow<'a, str>>,
+    /// To this session and no other.
+    pub session: Option<Cow<'a, str>>,
+    /// What makes a repetition known as one.
+    pub id: Option<Cow<'a, str>>,
+}
+
+impl Publication<'_> {
+    /// Puts the channels in order and checks what can be checked without a look
+    /// at the server.
+    ///
+    /// # Errors
+    /// What does not go together, or is too long.
+    pub fn checked(mut self) -> Result<Self, Problem> {
+        let mut seen = HashSet::new();
+        self.channels.retain(|channel| seen.insert(channel.clone()));
+        if self.session.is_some() && self.channels.len() > 1 {
+            return Err(Problem::new(
+                400,
+                "several_channels",
+                "With session name one channel at most: it is only the name under which the message arrives.",
+            ));
+        }
+        self.id.as_deref().map_or(Ok(()), check_key)?;
+        Ok(self)
+    }
+
+    /// Tells it from another with the same id.
+    pub fn fingerprint(&self) -> u64 {
+        fingerprint(self)
+    }
+}
+
+/// Whether `key` may be remembered.
+///
+/// # Errors
+/// When it is empty or too long.
+pub fn check_key(key: &str) -> Result<(), Problem> {
+    if (1..=KEY_BYTES_MAX).contains(&key.len()) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        400,
+        "bad_key",
+        format!(
+            "An idempotency key, or id, has 1 to {KEY_BYTES_MAX} bytes: send a name of that length, such as a UUID."
+        ),
+    ))
+}
+
+/// What one request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Batch<'a> {
+    pub publications: Vec<Publication<'a>>,
+    /// It came as a list, and is answered as one.
+    pub list: bool,
+}
+
+impl Batch<'_> {
+    /// Whether it makes no more than `most` publications, each channel counted.
+    ///
+    /// # Errors
+    /// When it makes more.
+    pub fn check_size(&self, most: usize) -> Result<(), Problem> {
+        let sizes = self.publications.iter().map(|one| one.channels.len());
+        match sizes.sum::<usize>() > most {
+            true => Err(too_many(most)),
+            false => Ok(()),
+        }
+    }
+
+    /// `problem`, with the number of the publication that it is about.
+    pub fn about(&self, index: usize, problem: Problem) -> Problem {
+        about(self.list, index, problem)
+    }
+}
+
+/// The refusal of a request that publishes more than `most`.
+pub fn too_many(most: usize) -> Problem {
+    Problem::new(
+        413,
+        "too_many_publications",
+        format!(
+            "The request makes more than {most} publications, each channel counted: send them in several requests, or raise send_publications_max."
+        ),
+    )
+}
+
+/// `problem`, with its place in a list, counted from 1, if it was one.
+pub fn about(list: bool, index: usize, problem: Problem) -> Problem {
+    if !list {
+        return problem;
+    }
+    let message = format!("Number {} of the batch: {}", index + 1, problem.message);
+    Problem {
+        message: message.into(),
+        ..problem
+    }
+}
