@@ -61,16 +61,22 @@ test('with XHR blocked as well, JSONP is left', async () => {
   between.close();
 });
 
-test('a page of a foreign origin is refused, and told so', async () => {
-  const page = await house.clientPage();
-  const foreign = await house.browser.newPage();
-  await foreign.goto(page.url().replace('localhost', 'foreign.localhost'));
-  await foreign.evaluate((port) => {
-    window.codes = [];
-    window.chloe = new Chloe({ host: 'localhost', port, transports: ['xhr'] });
-    chloe.on('error', (error) => codes.push(error.message));
-    chloe.connect().catch(() => {});
-  }, house.chloe.port);
-  await foreign.waitForFunction(() => codes.length > 0);
-  assert.notEqual(await foreign.evaluate(() => chloe.state), 'connected');
-});
+for (const transport of ['xhr', 'jsonp']) {
+  test(`${transport}: a page of a foreign origin is refused, and told so`, async () => {
+    const page = await house.clientPage();
+    const foreign = await house.browser.newPage();
+    await foreign.goto(page.url().replace('localhost', 'foreign.localhost'));
+    await foreign.evaluate(([port, transport]) => {
+      window.codes = [];
+      window.chloe = new Chloe({ host: 'localhost', port, transports: [transport] });
+      chloe.on('error', (error) => codes.push(error.message));
+      chloe.connect().catch(() => {});
+    }, [house.chloe.port, transport]);
+    await foreign.waitForFunction(() => codes.length > 0);
+    assert.notEqual(await foreign.evaluate(() => chloe.state), 'connected');
+    // What XHR brings from a foreign server a page may not read.
+    if (transport === 'jsonp') {
+      assert.match(await foreign.evaluate(() => codes[0]), /allowed_origins/);
+    }
+  });
+}

@@ -218,6 +218,8 @@ fn unknown_key(key: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
 
     fn one(text: &str) -> Publication<'_> {
         let mut batch = read(text.as_bytes(), 10).unwrap();
@@ -352,5 +354,30 @@ mod tests {
         let text = format!(r#"{{"data":{deep}}}"#);
         assert_eq!(one(&text).data, Data::Json(&deep));
         assert_eq!(read(deep.as_bytes(), 1).unwrap_err().code, "not_an_object");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_was_written(text: String, channel in "\\PC{1,20}", number: i64) {
+            let values = json!([
+                {"data": &text, "channel": &channel, "id": number},
+                {"data": {"a": &text}, "channels": [&channel], "session": &text},
+            ]);
+            let written = values.to_string();
+            let batch = read(written.as_bytes(), 2).unwrap();
+            let (one, two) = (&batch.publications[0], &batch.publications[1]);
+            prop_assert_eq!(&one.data, &Data::Text(text.as_str().into()));
+            prop_assert_eq!(one.channels[0].as_ref(), channel.as_str());
+            prop_assert_eq!(one.id.as_deref().unwrap(), number.to_string());
+            let Data::Json(inner) = two.data else { panic!("an object is no text") };
+            let inner: serde_json::Value = serde_json::from_str(inner).unwrap();
+            prop_assert_eq!(&inner, &values[1]["data"]);
+            prop_assert_eq!(two.session.as_deref(), Some(text.as_str()));
+        }
+
+        #[test]
+        fn no_body_panics(body in "(\\[|\\]|\\{|\\}|,|:|\"(data|channels?|session|id)\"|\"|1|null|\\PC){0,30}") {
+            let _ = read(body.as_bytes(), 3);
+        }
     }
 }
