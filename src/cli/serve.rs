@@ -44,7 +44,7 @@ pub fn run(
 /// # Errors
 /// As [`run`].
 pub fn run_server(
-    config: Config,
+    mut config: Config,
     log_file: Option<&Path>,
     make: impl FnOnce(Config, [u8; 32], Time) -> Server,
     listening: impl FnOnce(&EventLoop) -> Result<(), Failure>,
@@ -57,6 +57,8 @@ pub fn run_server(
     };
     check_doc_root(&config.doc_root)?;
     let event_loop = EventLoop::bind(&config).map_err(|e| Failure::Failed(e.to_string()))?;
+    // Who is one too many is turned away at once, and does not wait for a file.
+    config.connections_max = event_loop.capacity();
     let seed = random_seed()
         .map_err(|e| Failure::Failed(format!("the system gives no random numbers: {e}")))?;
     let server = make(config, seed, event_loop.now());

@@ -47,27 +47,41 @@ pub fn random_seed() -> io::Result<[u8; 32]> {
 /// Files that are not connections: listeners, the queue, logs, files being sent.
 const SPARE_FILES: u64 = 64;
 
-/// Raises this process's limit of open files as far as the system lets it, and
-/// logs whether it is enough. Returns the limit then in force; `None` when there is none.
-pub(super) fn raise_open_files_limit(connections_max: u64) -> Option<u64> {
+/// Raises this process's limit of open files as far as the system lets it.
+/// Returns the limit then in force; `None` when there is none.
+pub(super) fn raise_open_files_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    let in_force = match setrlimit(Resource::Nofile, raised) {
+    match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
-    };
-    match in_force {
-        Some(files) if files < connections_max.saturating_add(SPARE_FILES) => log::warn!(
-            "event=open_files limit={files} connections_max={connections_max} hint=\"room for about {} connections; raise it: ulimit -n, or LimitNOFILE in systemd\"",
-            files.saturating_sub(SPARE_FILES)
-        ),
-        Some(files) => log::info!("event=open_files limit={files}"),
-        None => log::info!("event=open_files limit=none"),
     }
-    in_force
+}
+
+/// How many connections there is room for with `files` open files: at most
+/// `wanted`. Logs it; what was asked for and cannot be had is a warning, the
+/// default that is cut down is none.
+pub(super) fn capacity(files: Option<u64>, wanted: usize, default: usize) -> usize {
+    let Some(files) = files else {
+        log::info!("event=capacity connections={wanted} open_files=unlimited");
+        return wanted;
+    };
+    let room = usize::try_from(files.saturating_sub(SPARE_FILES)).unwrap_or(usize::MAX);
+    let capacity = wanted.min(room.max(1));
+    let hint = "for more raise the limit of open files: ulimit -n, or LimitNOFILE in systemd";
+    if capacity == wanted {
+        log::info!("event=capacity connections={capacity} open_files={files}");
+    } else if wanted == default {
+        log::info!("event=capacity connections={capacity} open_files={files} hint=\"{hint}\"");
+    } else {
+        log::warn!(
+            "event=capacity connections={capacity} connections_max={wanted} open_files={files} hint=\"{hint}\""
+        );
+    }
+    capacity
 }
 
 #[cfg(test)]
@@ -93,8 +107,21 @@ mod tests {
 
     #[test]
     fn the_open_files_limit_is_raised_once_and_for_all() {
-        let limit = raise_open_files_limit(10);
+        let limit = raise_open_files_limit();
         assert_eq!(limit, getrlimit(Resource::Nofile).current);
-        assert_eq!(limit, raise_open_files_limit(10));
+        assert_eq!(limit, raise_open_files_limit());
+    }
+
+    #[test]
+    fn there_is_room_for_as_many_connections_as_files_allow() {
+        for (files, wanted, capacity_then) in [
+            (None, 100_000, 100_000),
+            (Some(1_000_000), 100_000, 100_000),
+            (Some(1_024), 100_000, 960),
+            (Some(1_024), 500, 500),
+            (Some(10), 500, 1),
+        ] {
+            assert_eq!(capacity(files, wanted, 100_000), capacity_then);
+        }
     }
 }

@@ -8,8 +8,9 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use chloe::{config::Config, net, net::EventLoop, server::Server};
 //!
-//! let config = Config::default();
+//! let mut config = Config::default();
 //! let event_loop = EventLoop::bind(&config)?;
+//! config.connections_max = event_loop.capacity();
 //! let server = Server::new(config, net::random_seed()?, event_loop.now());
 //! let handle = event_loop.handle(); // handle.shutdown(), from any thread, ends it
 //! event_loop.run(server)?;
@@ -90,6 +91,7 @@ pub struct EventLoop {
     /// Something may be left to do that no event will tell: take the next turn at once.
     again: bool,
     draining: bool,
+    capacity: usize,
     turn_accepts: usize,
     turn_read_bytes: usize,
     turn_writes: usize,
@@ -97,12 +99,15 @@ pub struct EventLoop {
 
 impl EventLoop {
     /// Opens every address of `listen_addresses` on `port` (0: any that is
-    /// free), and `unix_socket`. Raises the limit of open files.
+    /// free), and `unix_socket`. Raises the limit of open files, and logs how
+    /// many connections that makes room for.
     ///
     /// # Errors
     /// The first address that cannot be opened, and what to do about it.
     pub fn bind(config: &Config) -> Result<EventLoop, BindError> {
-        host::raise_open_files_limit(config.connections_max as u64);
+        let files = host::raise_open_files_limit();
+        let default = Config::default().connections_max;
+        let capacity = host::capacity(files, config.connections_max, default);
         let mut listeners = Listeners::bind(config)?;
         let poll = Poll::new().map_err(BindError::Poll)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(BindError::Poll)?;
@@ -124,6 +129,7 @@ impl EventLoop {
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             again: false,
             draining: false,
+            capacity,
             turn_accepts: config.turn_accepts,
             turn_read_bytes: config.turn_read_bytes,
             turn_writes: config.turn_writes,
@@ -133,6 +139,12 @@ impl EventLoop {
     /// The TCP addresses that it listens on, with their true ports.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.addresses()
+    }
+
+    /// How many connections the system has files for, `connections_max` at
+    /// most: what the server's `connections_max` is to be.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// A hold for other threads: it ends the loop.

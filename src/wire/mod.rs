@@ -2,6 +2,7 @@
 
 pub mod envelope;
 pub mod http;
+pub mod forwarded;
 pub mod jsonp;
 pub mod signature;
 pub mod url;
