@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use super::value::quote;
+use crate::wire::forwarded::Network;
 use crate::wire::url::{HttpUrl, UrlError, parse_origin};
 
 /// Well, or the rest of the sentence that says what is wrong.
@@ -33,6 +34,19 @@ pub(super) fn addresses(list: &[String]) -> Checked {
     match list.iter().find(|item| item.parse::<IpAddr>().is_err()) {
         Some(item) => Err(format!(
             r#"must hold IP addresses without a port, such as "127.0.0.1" or "::1", and {} is none"#,
+            quote(item)
+        )),
+        None => Ok(()),
+    }
+}
+
+/// IP addresses and networks, at most 1000.
+pub(super) fn networks(list: &[String]) -> Checked {
+    range(list.len() as u64, 0, 1000)
+        .map_err(|_| format!("has {} networks, and the most is 1000", list.len()))?;
+    match list.iter().find(|item| Network::parse(item).is_none()) {
+        Some(item) => Err(format!(
+            r#"must hold IP addresses or networks, such as "127.0.0.1" or "10.0.0.0/8", and {} is none"#,
             quote(item)
         )),
         None => Ok(()),

@@ -158,6 +158,10 @@ keys! {
     "Connections and HTTP":
     /// The most connections at a time.
     connections_max: usize = 100_000, |&n| check::range(n as u64, 1, 10_000_000);
+    /// The most connections of one address.
+    connections_per_address_max: usize = 1000, |&n| check::range(n as u64, 1, 10_000_000);
+    /// The proxies that are believed when they say whose request it is.
+    trusted_proxies: Vec<String> = vec!["127.0.0.1".into(), "::1".into()], |value| check::networks(value);
     /// The most bytes of a request's head.
     head_bytes_max: usize = 16_384, |&n| check::range(n as u64, 512, 1 << 20);
     /// The most header fields of a request.

@@ -49,6 +49,7 @@ fn defaults_are_valid_and_every_key_can_be_set_in_each_way() {
             "true" => "false".to_owned(),
             text if text.starts_with("\"http") => "http://other:1".to_owned(),
             r#"["0.0.0.0", "::"]"# => "127.0.0.1".to_owned(),
+            r#"["127.0.0.1", "::1"]"# => "10.0.0.0/8".to_owned(),
             "[]" => "https://a.example,*".to_owned(),
             text if text.starts_with('"') => "/some/where".to_owned(),
             number => (number.parse::<u64>().unwrap() + 1).to_string(),
@@ -142,6 +143,10 @@ fn a_wrong_file_says_where_and_what_was_meant() {
         (
             "listen_addresses = [\"localhost\"]",
             "a.toml:1: listen_addresses must hold IP addresses without a port, such as \"127.0.0.1\" or \"::1\", and \"localhost\" is none",
+        ),
+        (
+            "trusted_proxies = [\"10.0.0.0/33\"]",
+            "a.toml:1: trusted_proxies must hold IP addresses or networks, such as \"127.0.0.1\" or \"10.0.0.0/8\", and \"10.0.0.0/33\" is none",
         ),
         (
             "log_level = \"loud\"",

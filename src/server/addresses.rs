@@ -7,20 +7,57 @@
 //! the router for requests through proxies.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
 
 use crate::config::Config;
 use crate::wire::forwarded::{self, Network};
 use crate::wire::http::Request;
 
-use super::conn::Peer;
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    Tcp(SocketAddr),
+    /// Through the Unix socket.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Tcp(address) => address.ip().to_canonical().fmt(f),
+            Peer::Unix => write!(f, "unix"),
+        }
+    }
+}
+
+impl Peer {
+    /// Whether the peer came over the loopback interface. A Unix socket is
+    /// there for a proxy, which speaks for anybody.
+    pub fn is_loopback(self) -> bool {
+        match self {
+            Peer::Unix => false,
+            Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
+        }
+    }
+}
 
 /// Whose connections are counted together, in eight bytes: an IPv4 address, or
 /// the first half of an IPv6 one. The two cannot meet: no host has an IPv6
 /// address that begins with 32 zero bits (RFC 4291, 2.4 and 2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AddressKey(NonZeroU64);
+
+impl fmt::Display for AddressKey {
+    /// The address, of IPv6 the network.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u32::try_from(self.0.get()) {
+            Ok(bits) => Ipv4Addr::from(bits).fmt(f),
+            Err(_) => write!(f, "{}/64", Ipv6Addr::from(u128::from(self.0.get()) << 64)),
+        }
+    }
+}
 
 impl AddressKey {
     /// The key of `address`; none for addresses that no host has.
@@ -51,26 +88,30 @@ impl Addresses {
         }
     }
 
+    /// Whether what the peer says about whose requests it passes on is believed.
+    pub fn is_proxy(&self, peer: Peer) -> bool {
+        match peer {
+            // The socket's file is there for a proxy alone.
+            Peer::Unix => true,
+            Peer::Tcp(address) => self.is_trusted(address.ip()),
+        }
+    }
+
     /// Whom a new connection counts for; nobody if its peer is this machine, or
     /// a proxy, of whose requests each may be another's.
     pub fn of_peer(&self, peer: Peer) -> Option<AddressKey> {
         match peer {
-            Peer::Tcp(address) if !peer.is_loopback() && !self.is_trusted(address.ip()) => {
+            Peer::Tcp(address) if !peer.is_loopback() && !self.is_proxy(peer) => {
                 AddressKey::of(address.ip())
             }
             Peer::Tcp(_) | Peer::Unix => None,
         }
     }
 
-    /// Whom a request counts for that a trusted proxy passes on; nobody if it
-    /// names no address. What other peers say of themselves is not believed.
+    /// Whom a request of a proxy counts for; nobody if it names no address, or
+    /// this machine's.
     pub fn of_request(&self, peer: Peer, request: &Request<'_>) -> Option<AddressKey> {
-        let believed = match peer {
-            // The socket's file is there for a proxy alone.
-            Peer::Unix => true,
-            Peer::Tcp(address) => self.is_trusted(address.ip()),
-        };
-        if !believed {
+        if !self.is_proxy(peer) {
             return None;
         }
         let client = forwarded::client(&request.headers, |address| self.is_trusted(address))?;
@@ -121,6 +162,8 @@ mod tests {
         assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
         assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
         assert_eq!((key("0.0.0.0"), key("::1")), (None, None));
+        assert_eq!(key("192.0.2.1").unwrap().to_string(), "192.0.2.1");
+        assert_eq!(key("2001:db8::1").unwrap().to_string(), "2001:db8::/64");
         assert_eq!(size_of::<Option<AddressKey>>(), 8);
     }
 

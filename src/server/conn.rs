@@ -3,8 +3,6 @@
 //! State only: bytes are moved by `fanout`, requests are understood by `router`
 //! and frames by `stream`. Called by all of them.
 
-use std::net::SocketAddr;
-
 use crate::base::buffer::Buffer;
 use crate::base::outbox::Outbox;
 use crate::base::slots::Key;
@@ -15,29 +13,11 @@ use crate::transport::contract::{Poll, Polling};
 use crate::wire::http::{Framing, RequestDecoder, Waiting};
 use crate::wire::websocket::{MessageDecoder, Role as Side};
 
+use super::addresses::{AddressKey, Peer};
 use super::files::FileBody;
 
 /// Names a connection; stale once it is closed.
 pub type ConnKey = Key<Conn>;
-
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    Tcp(SocketAddr),
-    /// Through the Unix socket.
-    Unix,
-}
-
-impl Peer {
-    /// Whether the peer came over the loopback interface. A Unix socket is
-    /// there for a proxy, which speaks for anybody.
-    pub fn is_loopback(self) -> bool {
-        match self {
-            Peer::Unix => false,
-            Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
-        }
-    }
-}
 
 /// A connection of any kind.
 pub struct Conn {
@@ -55,6 +35,8 @@ pub struct Conn {
     pub timer_ms: u64,
     /// When bytes were last taken by the socket, or began to wait for it.
     pub wrote_ms: u64,
+    /// Whose it is counted as.
+    pub address: Option<AddressKey>,
 }
 
 /// What a connection is.
@@ -189,6 +171,7 @@ impl Conn {
             paused: false,
             timer_ms: u64::MAX,
             wrote_ms: now.ms,
+            address: None,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::wire::url::HttpUrl;
 use crate::wire::websocket::WebSocketLimits;
 
 use super::acks::{AckLimits, Acks};
+use super::addresses::Addresses;
 use super::callback::{CallbackLimits, Callbacks};
 use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
@@ -54,6 +55,7 @@ pub struct Core {
     pub callbacks: Callbacks,
     pub conns: Slots<Conn>,
     pub acks: Acks,
+    pub addresses: Addresses,
     pub timers: Timers<ConnKey>,
     pub actions: VecDeque<Action>,
     /// Connections with something in their outbox, or newly writable.
@@ -107,6 +109,7 @@ impl Core {
             secret,
             conns: Slots::default(),
             acks: Acks::new(ack_limits(&config)),
+            addresses: Addresses::new(&config),
             timers: Timers::default(),
             actions: VecDeque::new(),
             flush: VecDeque::new(),
@@ -153,7 +156,7 @@ impl Core {
         let response = Response::new(said.status).body(&said.body[..]);
         let response = self.polling_fields(response, context.polling, context.origin.as_deref());
         let response = match said.status {
-            503 => response.header("Retry-After", "1"),
+            429 | 503 => response.header("Retry-After", "1"),
             _ => response,
         };
         self.respond(now, key, &response, &context.framing);
@@ -214,6 +217,9 @@ impl Core {
         let Some(conn) = self.conns.remove(key) else {
             return false;
         };
+        if let Some(address) = conn.address {
+            self.addresses.leave(address);
+        }
         match conn.role {
             Role::Http(http) => match http.phase {
                 Phase::Polling(held) => {

@@ -14,10 +14,12 @@ pub mod callback;
 pub mod files;
 mod stats;
 mod idempotency;
+mod addresses;
 mod origins;
 mod conn;
 mod acks;
 mod core;
+mod admission;
 mod dispatch;
 mod fanout;
 mod polls;
@@ -40,7 +42,8 @@ use callback::Event;
 use conn::{Ending, Phase, Role};
 use core::Core;
 
-pub use self::conn::{Conn, ConnKey, Peer};
+pub use self::addresses::Peer;
+pub use self::conn::{Conn, ConnKey};
 pub use self::core::Action;
 pub use self::fanout::Transmit;
 
@@ -71,17 +74,11 @@ impl Server {
 
     // ---- in ---------------------------------------------------------------
 
-    /// A connection came in. `None`: there are too many, the caller drops it.
+    /// A connection came in. `None`: there are too many, in all or of its
+    /// address, and the caller drops it.
     pub fn handle_accept(&mut self, now: Time, peer: Peer) -> Option<ConnKey> {
         self.now = now;
-        if self.core.conns.len() >= self.core.config.connections_max || self.core.is_draining() {
-            self.core.stats.refused += 1;
-            return None;
-        }
-        self.core.stats.accepted += 1;
-        let key = self.core.conns.insert(Conn::inbound(now, peer));
-        self.core.arm(key);
-        Some(key)
+        admission::accept(&mut self.core, now, peer)
     }
 
     /// Whether the connection's bytes are wanted now. If not, they stay in the
@@ -320,6 +317,7 @@ impl Server {
         }
         let paused = std::mem::take(&mut conn.paused);
         if !busy {
+            admission::answered(core, key);
             router::resume(core, now, key);
         }
         if paused {

@@ -13,6 +13,7 @@ use crate::transport::contract::{
 use crate::wire::http::{Framing, Method, Request, Response, encode_chunk};
 
 use super::acks::Waiter;
+use super::admission;
 use super::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use super::core::Core;
 use super::dispatch::{self, Positions};
@@ -36,27 +37,32 @@ pub fn handle(
         framing,
         origin: allowed.ok().flatten().map(Box::from),
     };
+    let barred = match allowed {
+        Ok(_) => admission::admit(core, now, key, request).err(),
+        Err(origin) => {
+            let name = polling.name;
+            if core.may_log(now) {
+                log::info!("event=origin_refused transport={name} origin={origin:?}");
+            }
+            Some(forbidden_origin())
+        }
+    };
     match request.method {
         Method::Get | Method::Head | Method::Post => {}
-        _ if allowed.is_err() => {}
+        _ if barred.is_some() => {}
         Method::Options => return preflight(core, now, key, &context),
         _ => return wrong_method(core, now, key, &context),
     }
     let mut text = String::new();
     let read = (polling.read)(request, &mut text);
-    let unusable = match (allowed, read) {
-        (Ok(_), Ok(call)) => return obey(core, now, key, context, call),
-        (Ok(_), Err(unusable)) => unusable,
-        (Err(origin), read) => {
-            let name = polling.name;
-            if core.may_log(now) {
-                log::info!("event=origin_refused transport={name} origin={origin:?}");
-            }
+    let unusable = match (barred, read) {
+        (None, Ok(call)) => return obey(core, now, key, context, call),
+        (None, Err(unusable)) => unusable,
+        (Some(problem), read) => {
             let id = match read {
                 Ok(call) => call.id.map(|id| Box::from(&*id)),
                 Err(unusable) => unusable.id,
             };
-            let problem = forbidden_origin();
             Unusable { problem, id }
         }
     };

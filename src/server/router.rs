@@ -12,10 +12,11 @@ use crate::wire::http::{
 };
 use crate::wire::websocket::{HandshakeError, accept};
 
-use super::conn::{ConnKey, HttpConn, Peer, Phase, Role, Sending, WebSocketConn};
+use super::addresses::Peer;
+use super::conn::{ConnKey, HttpConn, Phase, Role, Sending, WebSocketConn};
 use super::core::Core;
 use super::files::FileAnswer;
-use super::{api, polls, stream};
+use super::{admission, api, polls, stream};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
@@ -197,11 +198,16 @@ fn route(
     if core.echo {
         return upgrade(core, now, key, request, framing);
     }
-    if let Some(row) = transport::at(path) {
-        return match row.way {
-            Way::Stream => upgrade(core, now, key, request, framing),
-            Way::Polling(polling) => polls::handle(core, now, key, polling, request, framing),
-        };
+    let way = transport::at(path).map(|row| &row.way);
+    if let Some(Way::Polling(polling)) = way {
+        return polls::handle(core, now, key, polling, request, framing);
+    }
+    if let Err(problem) = admission::admit(core, now, key, request) {
+        let response = api::refusal(request, &problem);
+        return core.respond(now, key, &response, &framing);
+    }
+    if let Some(Way::Stream) = way {
+        return upgrade(core, now, key, request, framing);
     }
     let response = match path {
         "/send" if request.method == Method::Options => options("POST, OPTIONS"),

@@ -79,10 +79,8 @@ fn last(
 
 /// The node of `for=` in an element of `Forwarded` (RFC 7239, 4 and 5.2).
 fn node(element: &str) -> Option<&str> {
-    let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs
-        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("for"))
-        .last()?;
+    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.rfind(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
     Some(value.trim().trim_matches('"'))
 }
 
@@ -118,7 +116,16 @@ mod tests {
             assert!(network.contains(inside.parse().unwrap()), "{inside}");
             assert!(!network.contains(outside.parse().unwrap()), "{outside}");
         }
-        for text in ["", "10", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "::/129", "a/8", "1.2.3.4:80"] {
+        for text in [
+            "",
+            "10",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "::/129",
+            "a/8",
+            "1.2.3.4:80",
+        ] {
             assert_eq!(Network::parse(text), None, "{text}");
         }
     }
@@ -140,20 +147,35 @@ mod tests {
             ("", None),
             ("X-Forwarded-For: 1.2.3.4\r\n", Some("1.2.3.4")),
             ("X-Forwarded-For: 9.9.9.9, 1.2.3.4\r\n", Some("1.2.3.4")),
-            ("X-Forwarded-For: 9.9.9.9,1.2.3.4 , 10.0.0.7\r\n", Some("1.2.3.4")),
-            ("X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-For: 1.2.3.4\r\n", Some("1.2.3.4")),
+            (
+                "X-Forwarded-For: 9.9.9.9,1.2.3.4 , 10.0.0.7\r\n",
+                Some("1.2.3.4"),
+            ),
+            (
+                "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-For: 1.2.3.4\r\n",
+                Some("1.2.3.4"),
+            ),
             ("X-Forwarded-For: 1.2.3.4:555\r\n", Some("1.2.3.4")),
             ("X-Forwarded-For: ::ffff:1.2.3.4\r\n", Some("1.2.3.4")),
             ("X-Forwarded-For: 2001:db8::1\r\n", Some("2001:db8::1")),
-            ("X-Forwarded-For: [2001:db8::1]:555\r\n", Some("2001:db8::1")),
+            (
+                "X-Forwarded-For: [2001:db8::1]:555\r\n",
+                Some("2001:db8::1"),
+            ),
             ("X-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n", None),
             ("X-Forwarded-For: 1.2.3.4, nonsense\r\n", None),
             ("X-Forwarded-For: 1.2.3.4, unknown\r\n", None),
             ("X-Forwarded-For: 1.2.3.4,\r\n", None),
             ("Forwarded: for=1.2.3.4;proto=http\r\n", Some("1.2.3.4")),
-            ("Forwarded: for=9.9.9.9, proto=https; For=\"[2001:db8::1]:55\", for=10.0.0.1\r\n", Some("2001:db8::1")),
+            (
+                "Forwarded: for=9.9.9.9, proto=https; For=\"[2001:db8::1]:55\", for=10.0.0.1\r\n",
+                Some("2001:db8::1"),
+            ),
             ("Forwarded: for=_hidden\r\n", None),
-            ("Forwarded: for=9.9.9.9\r\nX-Forwarded-For: 1.2.3.4\r\n", Some("1.2.3.4")),
+            (
+                "Forwarded: for=9.9.9.9\r\nX-Forwarded-For: 1.2.3.4\r\n",
+                Some("1.2.3.4"),
+            ),
         ] {
             assert_eq!(client_of(fields).as_deref(), found, "{fields}");
         }

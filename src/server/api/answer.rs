@@ -80,7 +80,7 @@ pub fn refusal(request: &Request<'_>, problem: &Problem) -> Response<'static> {
     };
     match problem.status {
         401 => response.header("WWW-Authenticate", "Bearer"),
-        503 => response.header("Retry-After", "1"),
+        429 | 503 => response.header("Retry-After", "1"),
         _ => response,
     }
 }

@@ -7,7 +7,7 @@ use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 use crate::wire::signature::{Secret, WebhookHeaders};
 
-use super::super::conn::Peer;
+use super::super::addresses::Peer;
 use super::super::core::Core;
 use super::form::Form;
 

@@ -15,7 +15,7 @@ use crate::base::time::Time;
 use crate::transport::contract::Problem;
 use crate::wire::http::{Method, Request, Response};
 
-use super::conn::Peer;
+use super::addresses::Peer;
 use super::core::Core;
 use super::idempotency::fingerprint;
 use super::stats::Picture;

@@ -13,7 +13,7 @@ use crate::transport::contract::Problem;
 use crate::wire::http::{Method, Request, Response};
 use crate::wire::url::decode_text;
 
-use super::super::conn::Peer;
+use super::super::addresses::Peer;
 use super::super::core::Core;
 use super::answer::{json_response, refusal};
 use super::authorize::authorize;

@@ -1,0 +1,149 @@
+//! The limits that keep one peer from hurting the others, at the whole server:
+//! a clear error, and a bystander whose messages come in order all the same.
+
+mod pure;
+
+use chloe::server::Peer;
+use pure::{Bystander, World};
+
+#[test]
+fn one_address_has_so_many_connections_and_no_more() {
+    let mut world = World::new(&["connections_per_address_max=3"]);
+    let mut bystander = Bystander::of(&mut world);
+    let held: Vec<_> = (0..3)
+        .map(|_| world.connect("192.0.2.1").expect("let in"))
+        .collect();
+    for _ in 0..100 {
+        assert_eq!(world.connect("192.0.2.1"), None);
+        assert_eq!(world.connect("::ffff:192.0.2.1"), None);
+    }
+    bystander.hears(&mut world);
+    assert!(world.connect("192.0.2.2").is_some(), "others come in");
+    assert_eq!(world.status("refused"), 200);
+    world.reset(held[1]);
+    let again = world.connect("192.0.2.1").expect("there is room again");
+    assert_eq!(world.connect("192.0.2.1"), None);
+    // What the server closes makes room too, and a WebSocket counts on.
+    world.upgrade(again, "");
+    assert!(world.heard(again).starts_with("HTTP/1.1 101 "));
+    let answer = world.get(held[0], "/chloe/ping", "Connection: close\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(world.end(held[0]).closed);
+    assert!(world.connect("192.0.2.1").is_some());
+    assert_eq!(world.connect("192.0.2.1"), None);
+    // A customer of IPv6 has 2^64 addresses, and is one.
+    for number in 1..=3 {
+        assert!(world.connect(&format!("2001:db8::{number}")).is_some());
+    }
+    assert_eq!(world.connect("2001:db8::4"), None);
+    for _ in 0..10 {
+        assert!(world.connect("127.0.0.1").is_some(), "this machine");
+        assert!(world.connect("::1").is_some(), "this machine");
+    }
+    bystander.hears(&mut world);
+}
+
+#[test]
+fn behind_a_proxy_it_is_the_true_address_that_counts() {
+    let mut world = World::new(&[
+        "connections_per_address_max=2",
+        "trusted_proxies=10.0.0.0/8,127.0.0.1",
+    ]);
+    let mut bystander = Bystander::of(&mut world);
+    let from = |address: &str| format!("X-Forwarded-For: 9.9.9.9, {address}\r\n");
+    let mut held = Vec::new();
+    for proxy in ["10.0.0.1", "127.0.0.1"] {
+        held.push(world.websocket(proxy, &from("192.0.2.1")));
+    }
+    // Three ways to be one too many; each is told, and the proxy's connection goes on.
+    let proxy = world.connect("10.0.0.2").unwrap();
+    world.upgrade(proxy, &from("192.0.2.1"));
+    let told = world.heard(proxy);
+    let ping = world.get(proxy, "/chloe/ping", &from("192.0.2.1, 10.0.0.9"));
+    let body = r#"data={"type":"connect","id":5}"#;
+    let connect = world.post(proxy, "/chloe/xhr", &from("192.0.2.1"), body);
+    for answer in [told, ping, connect] {
+        assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+        assert!(answer.contains("Retry-After: 1\r\n"), "{answer}");
+        assert!(
+            answer.contains("raise connections_per_address_max"),
+            "{answer}"
+        );
+    }
+    bystander.hears(&mut world);
+    // By the same connection others are served, and so is the proxy itself.
+    for fields in [&from("192.0.2.2"), ""] {
+        let answer = world.get(proxy, "/chloe/ping", fields);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    // Who is answered holds nothing.
+    for _ in 0..5 {
+        let answer = world.get(proxy, "/chloe/ping", &from("192.0.2.3"));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let other = world.connect("10.0.0.2").unwrap();
+        let answer = world.get(other, "/chloe/ping", &from("192.0.2.3"));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    world.reset(held[0]);
+    let answer = world.get(proxy, "/chloe/ping", &from("192.0.2.1"));
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // Who is no proxy of ours is counted as itself, whatever it says.
+    for number in 0..2 {
+        let key = world.connect("192.0.2.9").unwrap();
+        let answer = world.get(key, "/chloe/ping", &from(&format!("198.51.100.{number}")));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert_eq!(world.connect("192.0.2.9"), None);
+    // By the Unix socket comes a proxy, or what needs no limit.
+    for _ in 0..5 {
+        let key = world.accept(Peer::Unix).unwrap();
+        assert!(
+            world
+                .get(key, "/chloe/ping", "")
+                .starts_with("HTTP/1.1 200 ")
+        );
+    }
+    bystander.hears(&mut world);
+}
+
+#[test]
+fn all_connections_together_are_bounded() {
+    let mut world = World::new(&["connections_max=5"]);
+    let mut bystander = Bystander::of(&mut world);
+    for _ in 0..3 {
+        world.connect("192.0.2.1").expect("let in");
+    }
+    bystander.hears(&mut world);
+    let last = world.connect("192.0.2.1").expect("let in");
+    for _ in 0..100 {
+        assert_eq!(world.connect("192.0.2.7"), None);
+    }
+    world.reset(last);
+    bystander.hears(&mut world);
+}
+
+#[test]
+fn a_channels_name_is_text_that_a_log_can_show() {
+    let mut world = World::new(&[]);
+    let mut bystander = Bystander::of(&mut world);
+    let page = world.websocket("127.0.0.1", "");
+    for name in [r"a\nb", r"\u0000", r"\u007f", r"\u009f"] {
+        world.text(
+            page,
+            &format!(r#"{{"type":"channel-subscribe","channel":"{name}","id":1}}"#),
+        );
+        let told = world.texts(page);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(r#""code":"channel_name""#), "{told:?}");
+        assert!(told[0].contains("control characters"), "{told:?}");
+    }
+    let key = world.connect("127.0.0.1").unwrap();
+    let answer = world.post(key, "/send", "", "data=x&channel=a%0Ab");
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    world.text(
+        page,
+        r#"{"type":"channel-subscribe","channel":"ü ☃ / ' \" <","id":2}"#,
+    );
+    assert!(world.texts(page)[0].contains(r#""type":"subscribed""#));
+    bystander.hears(&mut world);
+}
