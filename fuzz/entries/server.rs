@@ -1,0 +1,372 @@
+//! The whole server: bytes of several connections, interleaved, with time
+//! passing and sockets that take little. Nothing may panic, spin, or grow.
+//!
+//! The input is a program. Each step is a byte that says what happens, and a
+//! few more that say to whom and with what. What the server says is read for
+//! session ids and positions, so that later steps may speak of them.
+
+use std::io::{self, Write};
+
+use chloe::base::time::Time;
+use chloe::config::Config;
+use chloe::server::{Action, ConnKey, Peer, Server, Transmit};
+use chloe::wire::websocket::{Opcode, encode_masked_frame};
+
+const CONNECTIONS: usize = 12;
+const LANES: usize = 3;
+
+/// What peers say. `SESSION` and `POSITION` are those that were told last.
+const SAID: [&str; 24] = [
+    "GET /chloe/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nchannel=news&data=hi",
+    "POST /send HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\ndata=x\r\n0\r\n\r\n",
+    "POST /send HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\ndata=y",
+    "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: 48\r\n\r\nsession=SESSION&data=z",
+    "POST /send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAccept: application/json\r\nIdempotency-Key: k\r\nContent-Length: 61\r\n\r\n[{\"channel\":\"news\",\"data\":{\"a\":[1]}},{\"data\":\"</script>\"}]   ",
+    "POST /chloe/xhr HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\n\r\ndata={\"type\":\"connect\",\"version\":1}  ",
+    "POST /chloe/xhr HTTP/1.1\r\nHost: a\r\nContent-Length: 104\r\n\r\ndata={\"type\":\"connect\",\"sessionId\":\"SESSION\",\"positions\":{\"/all\":\"POSITION\"}}",
+    "POST /chloe/xhr HTTP/1.1\r\nHost: a\r\nContent-Length: 95\r\n\r\ndata={\"type\":\"channel-subscribe\",\"channel\":\"news\",\"sessionId\":\"SESSION\"}",
+    "POST /chloe/xhr HTTP/1.1\r\nHost: a\r\nContent-Length: 82\r\n\r\ndata={\"type\":\"message\",\"id\":4,\"data\":\"up\",\"sessionId\":\"SESSION\"}",
+    "GET /chloe/xhr/1?data={%22type%22:%22poll%22,%22sessionId%22:%22SESSION%22} HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /chloe/xhr/1?data={%22type%22:%22poll%22,%22sessionId%22:%22SESSION%22} HTTP/1.0\r\n\r\n",
+    "GET /chloe/xhr/1?data={%22type%22:%22poll%22,%22sessionId%22:%22SESSION%22,%22wait%22:50,%22positions%22:{%22/all%22:%22POSITION%22}} HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /chloe/jsonp.js?data={%22type%22:%22connect%22,%22id%22:7}ts=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /chloe/jsonp.js?data={%22type%22:%22poll%22,%22id%22:7,%22sessionId%22:%22SESSION%22}ts=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /chloe.js HTTP/1.1\r\nHost: a\r\nRange: bytes=1-5\r\n\r\n",
+    "GET /chloe/status HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /channels/news HTTP/1.1\r\nHost: a\r\n\r\n",
+    "OPTIONS /send HTTP/1.1\r\nHost: a\r\nOrigin: http://localhost:4567\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+    "HTTP/1.1 503 Oops\r\nRetry-After: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "HTTP/1.0 404 No\r\n\r\nnothing",
+    "\r\n\r\n",
+];
+
+/// What comes in frames.
+const FRAMED: [&str; 6] = [
+    r#"{"type":"connect","version":1,"positions":{"/all":"POSITION"}}"#,
+    r#"{"type":"connect","sessionId":"SESSION","positions":{"news":"POSITION"}}"#,
+    r#"{"type":"channel-subscribe","channel":"news","id":"1","since":"POSITION"}"#,
+    r#"{"type":"channel-unsubscribe","channel":"news","id":2}"#,
+    r#"{"type":"message","data":"to the app","id":3}"#,
+    r#"{"type":"message","data":{"not":"a string"}}"#,
+];
+
+/// The rest of the program.
+struct Steps<'a>(&'a [u8]);
+
+impl<'a> Steps<'a> {
+    /// The next byte; 0 when there is none.
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else {
+            return 0;
+        };
+        self.0 = rest;
+        *first
+    }
+
+    fn bytes(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+}
+
+/// A socket that takes as much as its mood allows, and what it got.
+struct Socket<'a> {
+    mood: &'a mut u32,
+    got: &'a mut Vec<u8>,
+}
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A plain generator: moods differ, and are the same in each run.
+        *self.mood = self
+            .mood
+            .wrapping_mul(0x0019_660d)
+            .wrapping_add(0x3c6e_f35f);
+        let count = match *self.mood >> 28 {
+            0 => return Err(io::ErrorKind::WouldBlock.into()),
+            1..=3 => bytes.len().min(1 + (*self.mood >> 20 & 0xff) as usize),
+            4 if *self.mood & 0xf_0000 == 0 => return Err(io::ErrorKind::ConnectionReset.into()),
+            _ => bytes.len(),
+        };
+        self.got.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct World {
+    server: Server,
+    now: Time,
+    mood: u32,
+    conns: Vec<ConnKey>,
+    blocked: Vec<ConnKey>,
+    session: String,
+    position: String,
+    /// How the next connection to the app goes.
+    app_is_up: bool,
+}
+
+pub fn server(data: &[u8]) {
+    let mut steps = Steps(data);
+    let mut world = World::new(steps.byte());
+    while !steps.0.is_empty() {
+        world.step(&mut steps);
+        world.turn();
+    }
+    world.end();
+}
+
+impl World {
+    fn new(mood: u8) -> World {
+        let config = Config {
+            history_size: 5,
+            history_bytes: 1 << 12,
+            history_total_bytes: 1 << 13,
+            relay_lanes: LANES,
+            relay_queue_messages: 4,
+            connections_max: CONNECTIONS,
+            sessions_max: 16,
+            channels_per_session_max: 4,
+            channels_max: 8,
+            poll_hold_ms: 2_000,
+            poll_batch_messages: 3,
+            outbox_bytes_max: 4096,
+            head_bytes_max: 1024,
+            body_bytes_max: 4096,
+            message_bytes_max: 1024,
+            fragments_max: 4,
+            ..Config::default()
+        };
+        config.validate().expect("the settings go together");
+        let now = Time::default().plus(1_700_000_000_000);
+        World {
+            server: Server::new(config, [7; 32], now),
+            now,
+            mood: u32::from(mood) << 20,
+            conns: Vec::new(),
+            blocked: Vec::new(),
+            session: "0".repeat(32),
+            position: "00000000:0".to_owned(),
+            app_is_up: true,
+        }
+    }
+
+    fn step(&mut self, steps: &mut Steps<'_>) {
+        match steps.byte() % 16 {
+            0 | 1 => self.accept(steps.byte()),
+            2..=4 => {
+                let (to, which) = (steps.byte(), usize::from(steps.byte()));
+                let said = self.fill_in(SAID[which % SAID.len()]);
+                self.hear(to, sized(said));
+            }
+            5..=6 => {
+                let (to, which) = (steps.byte(), usize::from(steps.byte()));
+                let text = self.fill_in(FRAMED[which % FRAMED.len()]);
+                self.hear(to, framed(Opcode::Text, text.as_bytes()));
+            }
+            7 => {
+                let (to, opcode, length) = (steps.byte(), steps.byte(), steps.byte() % 126);
+                let mut frame = framed(Opcode::Binary, steps.bytes(length.into()));
+                frame[0] = opcode;
+                self.hear(to, frame);
+            }
+            8 => {
+                let (to, length) = (steps.byte(), steps.byte());
+                let bytes = steps.bytes(length.into()).to_vec();
+                self.hear(to, bytes);
+            }
+            9 => {
+                // A part of what is said, with a byte of it changed.
+                let (to, which) = (steps.byte(), usize::from(steps.byte()));
+                let mut said = sized(self.fill_in(SAID[which % SAID.len()]));
+                let (at, value) = (usize::from(steps.byte()), steps.byte());
+                if let Some(byte) = said.get_mut(at) {
+                    *byte = value;
+                }
+                said.truncate(usize::from(steps.byte()).max(1));
+                self.hear(to, said);
+            }
+            10 => self.leave(steps.byte()),
+            11 => {
+                for key in std::mem::take(&mut self.blocked) {
+                    self.server.handle_writable(key);
+                }
+            }
+            12 => {
+                let due_ms = self.server.poll_timeout().unwrap_or(self.now.ms);
+                self.now = self.now.plus(due_ms.saturating_sub(self.now.ms));
+            }
+            13 => self.now = self.now.plus(u64::from(steps.byte()) * 8),
+            14 => self.app_is_up = steps.byte().is_multiple_of(2),
+            _ => {
+                if steps.byte() == 255 {
+                    self.server.handle_shutdown(self.now);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, whence: u8) {
+        let peer = match whence % 3 {
+            0 => Peer::Tcp(([127, 0, 0, 1], 9).into()),
+            1 => Peer::Tcp(([192, 0, 2, whence], 9).into()),
+            _ => Peer::Unix,
+        };
+        self.conns.extend(self.server.handle_accept(self.now, peer));
+    }
+
+    fn pick(&self, number: u8) -> Option<ConnKey> {
+        let count = self.conns.len();
+        (count > 0).then(|| self.conns[usize::from(number) % count])
+    }
+
+    /// `text` with the session and the position that were told last.
+    fn fill_in(&self, text: &str) -> String {
+        text.replace("SESSION", &self.session)
+            .replace("POSITION", &self.position)
+    }
+
+    fn hear(&mut self, to: u8, mut bytes: Vec<u8>) {
+        if let Some(key) = self.pick(to)
+            && !bytes.is_empty()
+            && self.server.wants_read(key)
+        {
+            self.server.handle_received(self.now, key, &mut bytes);
+        }
+    }
+
+    fn leave(&mut self, number: u8) {
+        let Some(key) = self.pick(number) else {
+            return;
+        };
+        if number < 128 {
+            self.server.handle_finished(self.now, key);
+        } else {
+            self.forget(key);
+            self.server.handle_closed(self.now, key);
+        }
+    }
+
+    fn forget(&mut self, key: ConnKey) {
+        self.conns.retain(|other| *other != key);
+        self.blocked.retain(|other| *other != key);
+    }
+
+    /// The rest of a turn, as the event loop goes through it.
+    fn turn(&mut self) {
+        let due = |server: &Server, now: Time| server.poll_timeout().is_some_and(|at| at <= now.ms);
+        if due(&self.server, self.now) {
+            self.server.handle_timeout(self.now);
+        }
+        assert!(!due(&self.server, self.now), "it would spin");
+        self.act();
+        let mut writes = 0;
+        while let Some(key) = self.server.poll_transmit(self.now) {
+            writes += 1;
+            assert!(writes < 10_000, "the flush has no end");
+            if self.conns.contains(&key) && !self.blocked.contains(&key) {
+                self.transmit(key);
+            }
+        }
+        self.act();
+        let most = CONNECTIONS + LANES;
+        assert!(self.conns.len() <= most, "connections are bounded");
+    }
+
+    fn transmit(&mut self, key: ConnKey) {
+        let mut got = Vec::new();
+        let mut socket = Socket {
+            mood: &mut self.mood,
+            got: &mut got,
+        };
+        match self.server.transmit(self.now, key, &mut socket) {
+            Transmit::Idle => {}
+            Transmit::Blocked | Transmit::More => self.blocked.push(key),
+            Transmit::Failed => {
+                self.forget(key);
+                self.server.handle_closed(self.now, key);
+            }
+        }
+        let said = String::from_utf8_lossy(&got);
+        learn(&said, "\"sessionId\":\"", &mut self.session);
+        learn(&said, "\"position\":\"", &mut self.position);
+    }
+
+    fn act(&mut self) {
+        let mut actions = 0;
+        while let Some(action) = self.server.poll_action() {
+            actions += 1;
+            assert!(actions < 10_000, "the actions have no end");
+            match action {
+                Action::Resolve { .. } => {
+                    let found = match self.app_is_up {
+                        true => Ok(vec![([127, 0, 0, 1], 4567).into()]),
+                        false => Err("there is no such host".to_owned()),
+                    };
+                    self.server.handle_resolved(self.now, found);
+                }
+                Action::Connect { key, .. } => {
+                    let result = match self.app_is_up {
+                        true => Ok(()),
+                        false => Err(io::ErrorKind::ConnectionRefused),
+                    };
+                    self.conns.extend(result.is_ok().then_some(key));
+                    self.server.handle_connected(self.now, key, result);
+                }
+                Action::Close { key } => self.forget(key),
+                Action::ShutdownWrite { .. } | Action::ResumeRead { .. } => {}
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.server.handle_shutdown(self.now);
+        for _ in 0..500 {
+            if self.server.is_drained() {
+                return;
+            }
+            for key in std::mem::take(&mut self.blocked) {
+                self.server.handle_writable(key);
+            }
+            let due_ms = self.server.poll_timeout().unwrap_or(self.now.ms);
+            self.now = self.now.plus(due_ms.saturating_sub(self.now.ms).max(1));
+            self.turn();
+        }
+        panic!("it does not stop");
+    }
+}
+
+/// A request whose Content-Length is that of its body.
+fn sized(said: String) -> Vec<u8> {
+    let whole = said.split_once("\r\n\r\n").and_then(|(head, body)| {
+        let (before, after) = head.split_once("Content-Length: ")?;
+        let rest = after.find("\r\n").map_or("", |end| &after[end..]);
+        let length = body.len();
+        Some(format!(
+            "{before}Content-Length: {length}{rest}\r\n\r\n{body}"
+        ))
+    });
+    whole.unwrap_or(said).into_bytes()
+}
+
+fn framed(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_masked_frame(&mut frame, opcode, payload, [1, 2, 3, 4]);
+    frame
+}
+
+/// Keeps the last string that stands behind `key`.
+fn learn(said: &str, key: &str, into: &mut String) {
+    if let Some(at) = said.rfind(key)
+        && let Some((value, _)) = said[at + key.len()..].split_once('"')
+    {
+        *into = value.to_owned();
+    }
+}
