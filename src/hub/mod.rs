@@ -24,6 +24,8 @@ mod cursors;
 mod tests;
 #[cfg(test)]
 mod promise_tests;
+#[cfg(test)]
+mod resume_tests;
 
 use std::sync::Arc;
 
@@ -42,7 +44,7 @@ use tables::Tables;
 pub use pending::Run;
 pub use retention::{Keep, LOG_FLOOR, Retention};
 pub use session::{Session, SessionKey, Stream};
-pub use values::{Gap, Head, HubError, HubLimits, Published, Standing};
+pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Standing};
 
 /// The channel table and the session table.
 pub struct Hub {
@@ -198,14 +200,14 @@ impl Hub {
 
     /// Sets the cursors of a session to what its client has seen, and tells how
     /// each of its subscriptions stands. A channel without a position given is
-    /// `recovered` only if the session is `fresh`: it had missed nothing.
+    /// `recovered` only if the session is fresh.
     pub fn resume(
         &mut self,
         key: SessionKey,
         positions: &[(&str, Position)],
-        fresh: bool,
+        asking: Asking,
     ) -> Vec<(Arc<str>, Standing)> {
-        self.tables.resume(key, positions, fresh)
+        self.tables.resume(key, positions, asking)
     }
 
     // ---- publications ---------------------------------------------------

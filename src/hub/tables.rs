@@ -13,7 +13,7 @@ use crate::base::slots::{Key, Slots};
 
 use super::channel::{Channel, Moved, Reader};
 use super::session::{Session, SessionKey, Subscription};
-use super::values::Standing;
+use super::values::{Asking, Standing};
 
 /// Both tables with their indexes.
 #[derive(Default)]
@@ -163,7 +163,7 @@ impl Tables {
         &mut self,
         key: SessionKey,
         positions: &[(&str, Position)],
-        fresh: bool,
+        asking: Asking,
     ) -> Vec<(Arc<str>, Standing)> {
         let count = self.sessions.get(key).map_or(0, |s| s.subscriptions.len());
         let mut standings = Vec::with_capacity(count);
@@ -174,11 +174,27 @@ impl Tables {
             let name = Arc::clone(&channel.name);
             let given = positions.iter().find(|(channel, _)| **channel == *name);
             let since = given.map(|(_, position)| *position);
-            if let Some(standing) = self.stand(key, number, since, fresh) {
+            if let Some(standing) = self.stand(key, number, since, asking == Asking::Fresh) {
+                if let Some(since) = since.filter(|_| asking == Asking::Poll) {
+                    self.owe_gap(key, number, since);
+                }
                 standings.push((name, standing));
             }
         }
         standings
+    }
+
+    /// If what is behind `since` is gone, sets the cursor there all the same:
+    /// the gap is told when it is read over.
+    fn owe_gap(&mut self, key: SessionKey, number: usize, since: Position) {
+        if let Some(session) = self.sessions.get_mut(key)
+            && let Some(subscription) = session.subscriptions.get_mut(number)
+            && let Some((_, channel)) = self.channels.at(subscription.channel)
+            && since.epoch == channel.epoch
+            && since.offset < subscription.cursor
+        {
+            subscription.cursor = since.offset + 1;
+        }
     }
 
     /// The channel of the session's own messages, if it had any.

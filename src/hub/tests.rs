@@ -48,7 +48,7 @@ impl World {
         self.hub.publish(self.now, channel, encode).unwrap()
     }
 
-    fn publish_to(&mut self, key: SessionKey, text: &str) {
+    pub(super) fn publish_to(&mut self, key: SessionKey, text: &str) {
         let encode = |bytes: &mut Vec<u8>, _: Offset, _: Option<Epoch>| {
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(b' ');
@@ -269,7 +269,7 @@ fn a_position_is_gone_on_from_or_the_loss_is_told() {
     assert_eq!(world.read(key), "4 5 ");
     let told = world
         .hub
-        .resume(key, &[("news", at(4)), ("unknown", at(1))], false);
+        .resume(key, &[("news", at(4)), ("unknown", at(1))], Asking::Again);
     assert_eq!(told.len(), 2);
     let news = told.iter().find(|(name, _)| &**name == "news").unwrap();
     assert_eq!(

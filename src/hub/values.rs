@@ -143,6 +143,17 @@ pub struct Head {
     pub readers: usize,
 }
 
+/// Who names positions, and so how a loss is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// A `connect` that opened the session: it had missed nothing.
+    Fresh,
+    /// A `connect` that goes on with the session.
+    Again,
+    /// A poll, which is not told how it stands: [`Gap`]s tell what is lost.
+    Poll,
+}
+
 /// Where a subscription stands after it was made or resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::base::names::Position;
 use crate::base::time::Time;
-use crate::hub::{HubError, SessionKey};
+use crate::hub::{Asking, HubError, SessionKey};
 use crate::transport::contract::{Problem, Reply};
 
 use super::acks::{Finished, Known, Token, Waiter};
@@ -44,7 +44,11 @@ pub fn connect(
     positions: &Positions<'_>,
 ) -> Reply {
     core.hub.set_modern(session);
-    let channels = resume(core, session, positions, !resumed);
+    let asking = match resumed {
+        true => Asking::Again,
+        false => Asking::Fresh,
+    };
+    let channels = resume(core, session, positions, asking);
     match core.hub.session(session) {
         Some(known) => Reply::Connected {
             session: known.id,
@@ -61,13 +65,13 @@ pub fn resume(
     core: &mut Core,
     session: SessionKey,
     positions: &Positions<'_>,
-    fresh: bool,
+    asking: Asking,
 ) -> Vec<(std::sync::Arc<str>, crate::hub::Standing)> {
     let seen: Vec<(&str, Position)> = positions
         .iter()
         .map(|(channel, position)| (&**channel, *position))
         .collect();
-    core.hub.resume(session, &seen, fresh)
+    core.hub.resume(session, &seen, asking)
 }
 
 /// Subscribes a session to a channel.

@@ -6,7 +6,7 @@
 //! by the router, and by the server when a held poll is due.
 
 use crate::base::time::Time;
-use crate::hub::SessionKey;
+use crate::hub::{Asking, SessionKey};
 use crate::transport::contract::{
     Answer, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
 };
@@ -194,7 +194,7 @@ fn hold(
         core.hub.set_modern(session);
     }
     if let Some(positions) = positions {
-        dispatch::resume(core, session, &positions, false);
+        dispatch::resume(core, session, &positions, Asking::Poll);
     }
     let most_ms = core.config.poll_hold_ms;
     let held = Held {

@@ -1,0 +1,25 @@
+//! What a client that comes again is given, and what it is told.
+
+use super::tests::{World, limits};
+use super::*;
+
+#[test]
+fn a_poll_that_names_what_is_gone_is_told_of_the_gap() {
+    let mut tight = limits();
+    tight.retention.keep.bytes = 500;
+    let mut world = World::new(tight);
+    let key = world.awake(1);
+    let at = world.publish("/all", "seen").position;
+    world.read(key);
+    for number in 0..100 {
+        world.publish("/all", &number.to_string());
+    }
+    let told = world.hub.resume(key, &[("/all", at)], Asking::Poll);
+    assert!(!told[0].1.recovered);
+    let gap = world.hub.take_gap(key).unwrap();
+    let rest = world.read(key).split_whitespace().count() as u64;
+    assert_eq!((gap.missed + rest, gap.position.offset), (100, 101 - rest));
+    let told = world.hub.resume(key, &[("/all", at)], Asking::Again);
+    assert!(!told[0].1.recovered, "told by the answer, and only there");
+    assert_eq!(world.hub.take_gap(key), None);
+}
