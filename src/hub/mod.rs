@@ -200,7 +200,8 @@ impl Hub {
 
     /// Sets the cursors of a session to what its client has seen, and tells how
     /// each of its subscriptions stands. A channel without a position given is
-    /// `recovered` only if the session is fresh.
+    /// `recovered` only if the session is fresh. A client that names others, and
+    /// not the session's own channel, has seen nothing of that: it gets all of it.
     pub fn resume(
         &mut self,
         key: SessionKey,

@@ -23,3 +23,18 @@ fn a_poll_that_names_what_is_gone_is_told_of_the_gap() {
     assert!(!told[0].1.recovered, "told by the answer, and only there");
     assert_eq!(world.hub.take_gap(key), None);
 }
+
+#[test]
+fn a_client_that_names_others_has_seen_nothing_of_its_own_channel() {
+    let mut world = World::new(limits());
+    let key = world.awake(1);
+    let all = world.publish("/all", "a").position;
+    world.publish_to(key, "direct");
+    assert_eq!(world.read(key), "a direct ");
+    // It was lost behind the socket, and only the client can say so.
+    let told = world.hub.resume(key, &[("/all", all)], Asking::Again);
+    assert!(told.iter().all(|(_, standing)| standing.recovered));
+    assert_eq!(world.read(key), "direct ");
+    world.hub.resume(key, &[], Asking::Poll);
+    assert_eq!(world.read(key), "", "it names nothing at all");
+}

@@ -173,7 +173,13 @@ impl Tables {
             };
             let name = Arc::clone(&channel.name);
             let given = positions.iter().find(|(channel, _)| **channel == *name);
-            let since = given.map(|(_, position)| *position);
+            // That channel begins with its first publication, of which no
+            // answer tells: who lost it knows nothing of the channel.
+            let unseen = (channel.direct && !positions.is_empty()).then_some(Position {
+                epoch: channel.epoch,
+                offset: 0,
+            });
+            let since = given.map(|(_, position)| *position).or(unseen);
             if let Some(standing) = self.stand(key, number, since, asking == Asking::Fresh) {
                 if let Some(since) = since.filter(|_| asking == Asking::Poll) {
                     self.owe_gap(key, number, since);
