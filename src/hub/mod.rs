@@ -96,7 +96,7 @@ impl Hub {
         let key = self.tables.sessions.insert(Session::new(id, 0));
         self.tables.ids.insert(id, key);
         self.tables.join(key, all);
-        self.end_later(now, key);
+        self.renew(now, key);
         Ok(key)
     }
 
@@ -139,7 +139,18 @@ impl Hub {
         }
         session.stream = None;
         self.tables.sleep(key);
-        self.end_later(now, key);
+        self.renew(now, key);
+    }
+
+    /// The session's client was heard: asleep, it has its whole time again.
+    pub fn renew(&mut self, now: Time, key: SessionKey) {
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            session.ends_ms = now.after(self.limits.session_ttl_ms);
+            if !session.timed {
+                session.timed = true;
+                self.ends.set(session.ends_ms, key);
+            }
+        }
     }
 
     /// Ends a session at once and forgets all of it.
@@ -482,16 +493,6 @@ impl Hub {
                 .trim(&self.limits.retention, now.ms, &mut self.tables.channels)
         {
             self.free_if_idle(emptied);
-        }
-    }
-
-    fn end_later(&mut self, now: Time, key: SessionKey) {
-        if let Some(session) = self.tables.sessions.get_mut(key) {
-            session.ends_ms = now.after(self.limits.session_ttl_ms);
-            if !session.timed {
-                session.timed = true;
-                self.ends.set(session.ends_ms, key);
-            }
         }
     }
 }

@@ -38,3 +38,16 @@ fn a_client_that_names_others_has_seen_nothing_of_its_own_channel() {
     world.hub.resume(key, &[], Asking::Poll);
     assert_eq!(world.read(key), "", "it names nothing at all");
 }
+
+#[test]
+fn a_session_that_is_renewed_sleeps_its_whole_time_again() {
+    let mut world = World::new(limits());
+    let key = world.hub.open(world.now).unwrap();
+    let id = world.hub.session(key).unwrap().id;
+    for (wait_ms, lives) in [(80_000, true), (80_000, true), (91_000, false)] {
+        world.hub.renew(world.now, key);
+        world.now = world.now.plus(wait_ms);
+        world.hub.expire(world.now);
+        assert_eq!(world.hub.find(id).is_some(), lives, "after {wait_ms}");
+    }
+}

@@ -140,7 +140,11 @@ fn connect(
         });
     };
     let session = match found {
-        Some(session) => session,
+        Some(session) => {
+            // It has just been told that it goes on: its first poll may be slow.
+            core.hub.renew(now, session);
+            session
+        }
         None => match core.hub.open(now) {
             Ok(session) => session,
             Err(error) => return Some(Reply::Refused(error.into())),
