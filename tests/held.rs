@@ -89,3 +89,23 @@ fn a_poll_of_a_browser_that_had_left_by_then_takes_nothing() {
     let answer = driven.written();
     assert!(answer.contains("precious"), "{answer:?}");
 }
+
+#[test]
+fn an_answer_waits_until_the_one_before_it_is_written() {
+    let mut driven = Driven::new();
+    let session = driven.open();
+    let first = driven.receive(&poll(&session));
+    driven.publish("first");
+    driven.flush(&mut Stuck);
+    driven.receive(&poll(&session));
+    driven.publish("second");
+    let answer = driven.written();
+    assert!(
+        !answer.contains("second"),
+        "it would be read ahead: {answer:?}"
+    );
+    driven.server.handle_writable(first);
+    let answers = driven.written();
+    let places = ["first", "second"].map(|data| answers.find(data));
+    assert!(places[0].is_some() && places[0] < places[1], "{answers:?}");
+}

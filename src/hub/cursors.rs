@@ -116,9 +116,28 @@ impl Tables {
         self.take_marks(key, stream);
     }
 
+    /// Whether a batch is being written to any stream.
+    pub fn is_batch_out(&self, key: SessionKey) -> bool {
+        let session = self.sessions.get(key);
+        session.is_some_and(|session| session.unconfirmed.is_some())
+    }
+
+    /// The client asks anew, and has not got what is being written.
+    pub fn rewind_all(&mut self, key: SessionKey) {
+        let session = self.sessions.get_mut(key);
+        if let Some(marks) = session.and_then(|session| session.unconfirmed.take()) {
+            self.take_back(key, *marks);
+        }
+    }
+
     /// The batch was not written to `stream`: the session gets it again.
     pub fn rewind(&mut self, key: SessionKey, stream: Stream) {
-        for mark in self.take_marks(key, stream) {
+        let marks = self.take_marks(key, stream);
+        self.take_back(key, marks);
+    }
+
+    fn take_back(&mut self, key: SessionKey, marks: Vec<Unconfirmed>) {
+        for mark in marks {
             if let Some(session) = self.sessions.get_mut(key)
                 && let Some(number) = session.find(mark.channel)
             {

@@ -345,6 +345,11 @@ impl Hub {
         self.tables.mark_unconfirmed(key, stream);
     }
 
+    /// Whether a batch is being written: what comes behind it has to wait.
+    pub fn is_batch_out(&self, key: SessionKey) -> bool {
+        self.tables.is_batch_out(key)
+    }
+
     /// The batch was written to `stream`.
     pub fn confirm(&mut self, key: SessionKey, stream: Stream) {
         self.tables.confirm(key, stream);
@@ -408,11 +413,8 @@ impl Hub {
 
     /// How many sessions are subscribed to `name`.
     pub fn readers(&self, name: &str) -> usize {
-        let channel = self
-            .tables
-            .names
-            .get(name)
-            .and_then(|&key| self.tables.channels.get(key));
+        let key = self.tables.names.get(name);
+        let channel = key.and_then(|&key| self.tables.channels.get(key));
         channel.map_or(0, Channel::len)
     }
 

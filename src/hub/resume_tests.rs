@@ -51,3 +51,18 @@ fn a_session_that_is_renewed_sleeps_its_whole_time_again() {
         assert_eq!(world.hub.find(id).is_some(), lives, "after {wait_ms}");
     }
 }
+
+#[test]
+fn who_asks_anew_has_not_got_the_batch_that_is_being_written() {
+    let mut world = World::new(limits());
+    let key = world.awake(1);
+    world.publish("/all", "a");
+    world.hub.mark_unconfirmed(key, 7);
+    assert_eq!(world.read(key), "a ");
+    assert!(world.hub.is_batch_out(key));
+    world.hub.resume(key, &[], Asking::Poll);
+    assert!(!world.hub.is_batch_out(key));
+    assert_eq!(world.read(key), "a ");
+    world.hub.rewind(key, 7);
+    assert_eq!(world.read(key), "", "the old stream fails, too late");
+}

@@ -165,6 +165,7 @@ impl Tables {
         positions: &[(&str, Position)],
         asking: Asking,
     ) -> Vec<(Arc<str>, Standing)> {
+        self.rewind_all(key);
         let count = self.sessions.get(key).map_or(0, |s| s.subscriptions.len());
         let mut standings = Vec::with_capacity(count);
         for number in 0..count {

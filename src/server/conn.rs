@@ -175,6 +175,17 @@ impl Conn {
         }
     }
 
+    /// The poll that is held, if one is.
+    pub fn held(&self) -> Option<&Held> {
+        match &self.role {
+            Role::Http(http) => match &http.phase {
+                Phase::Polling(held) => Some(held),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// When something about this connection is late, on the monotonic clock.
     pub fn deadline_ms(&self, config: &Config) -> Option<u64> {
         let stuck = (self.blocked && !self.outbox.is_empty())

@@ -240,6 +240,8 @@ fn refill(core: &mut Core, now: Time, key: ConnKey) -> io::Result<Step> {
             let session = *session;
             core.hub.confirm(session, key.to_u64());
             core.set_phase(now, key, reading());
+            // A poll that came meanwhile has waited for this.
+            deliver(core, now, session);
             Ok(Step::Done)
         }
         _ => Ok(Step::Done),
@@ -250,8 +252,13 @@ fn reading() -> Phase {
     Phase::Reading(crate::wire::http::Waiting::NothingYet)
 }
 
-/// Answers the held poll of `key` with what its session is owed.
+/// Answers the held poll of `key` with what its session is owed, unless the
+/// answer to a poll before it is still being written.
 pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
+    let held = core.conns.get(key).and_then(Conn::held);
+    if held.is_none_or(|held| core.hub.is_batch_out(held.session)) {
+        return;
+    }
     let Some(held) = take_held(core, now, key) else {
         return;
     };
