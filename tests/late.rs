@@ -32,3 +32,19 @@ fn a_request_that_was_on_its_way_when_the_server_stopped_is_answered() {
     assert_eq!(driven.server.poll_action(), Some(Action::Close { key }));
     assert!(driven.server.is_drained());
 }
+
+#[test]
+fn a_poll_of_an_old_page_that_comes_while_the_server_stops_gets_an_empty_script() {
+    let mut driven = Driven::new();
+    let request = "GET /chloe/jsonp.js?data=%7B%22type%22:%22poll%22,%22id%22:1%7D HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (first, rest) = request.split_at(request.len() - 2);
+    let key = driven.receive(first);
+    driven.server.handle_shutdown(driven.now);
+    let mut rest = rest.as_bytes().to_vec();
+    driven.server.handle_received(driven.now, key, &mut rest);
+    let mut answer = Vec::new();
+    driven.flush(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+    assert!(answer.ends_with("\r\n\r\n"), "it would throw: {answer:?}");
+}

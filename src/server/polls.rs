@@ -85,9 +85,7 @@ pub fn forbidden_origin() -> Problem {
 fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call: Call<'_>) {
     let id = call.id.as_deref();
     if core.is_draining() {
-        let stopping = Reply::Refused(crate::transport::xhr::stopping());
-        let refused = (context.polling.reply)(&stopping, id);
-        return core.answer(now, key, &context, &refused);
+        return stopping(core, now, key, &context, &call);
     }
     let reply = match (call.command, call.session.and_then(|id| core.hub.find(id))) {
         (Command::Connect { positions, .. }, found) => {
@@ -121,6 +119,28 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     if let Some(reply) = reply {
         let said = (context.polling.reply)(&reply, id);
         core.answer(now, key, &context, &said);
+    }
+}
+
+/// A call that comes while the server stops. A poll ends as one does that was held.
+fn stopping(core: &mut Core, now: Time, key: ConnKey, context: &RequestContext, call: &Call<'_>) {
+    let id = call.id.as_deref();
+    let answer = match &call.command {
+        Command::Poll { wait_ms, positions } => {
+            let poll = Poll {
+                id: id.map(Box::from),
+                modern: wait_ms.is_some() || positions.is_some(),
+            };
+            (context.polling.end)(&poll, &Ending::Stopping)
+        }
+        _ => {
+            let stopping = Reply::Refused(crate::transport::xhr::stopping());
+            Some((context.polling.reply)(&stopping, id))
+        }
+    };
+    match answer {
+        Some(answer) => core.answer(now, key, context, &answer),
+        None => core.close(now, key),
     }
 }
 
