@@ -1,0 +1,133 @@
+//! The messages of browsers on their way to the app: each taken once, and those
+//! of a session in the order in which they were sent.
+
+use std::collections::HashMap;
+
+use super::network::{Network, SocketId, Stage};
+
+/// What the app said to a message, and when the server has read all of it.
+struct Answer {
+    socket: SocketId,
+    end: u64,
+}
+
+/// One message.
+pub struct Sent {
+    pub text: String,
+    /// When the server certainly had it; it never may, if the connection broke.
+    pub certain_ms: Option<u64>,
+    /// The browser was told that it was not taken.
+    pub refused: bool,
+    /// The app answered with 2xx; with 3xx or 4xx.
+    pub taken: bool,
+    pub rejected: bool,
+    /// It was sent again, so that its place among the others is not certain.
+    pub again: bool,
+    webhook_id: String,
+    attempts: Vec<SocketId>,
+    answers: Vec<Answer>,
+}
+
+/// All messages.
+#[derive(Default)]
+pub struct Ledger {
+    pub sent: Vec<Sent>,
+    index: HashMap<String, usize>,
+    /// The last message that each session's app was asked to take.
+    begun: HashMap<String, usize>,
+}
+
+impl Ledger {
+    pub fn send(&mut self, text: &str) {
+        self.index.insert(text.to_owned(), self.sent.len());
+        self.sent.push(Sent {
+            text: text.to_owned(),
+            certain_ms: None,
+            refused: false,
+            taken: false,
+            rejected: false,
+            again: false,
+            webhook_id: String::new(),
+            attempts: Vec::new(),
+            answers: Vec::new(),
+        });
+    }
+
+    pub fn of(&mut self, text: &str) -> &mut Sent {
+        let number = self.index.get(text);
+        let number = *number.unwrap_or_else(|| panic!("{text:?} was never sent"));
+        &mut self.sent[number]
+    }
+
+    pub fn certain(&mut self, text: &str, now_ms: u64) {
+        self.of(text).certain_ms.get_or_insert(now_ms);
+    }
+
+    /// The app is asked to take `text`.
+    pub fn ask(
+        &mut self,
+        network: &Network,
+        text: &str,
+        session: &str,
+        id: &str,
+        socket: SocketId,
+    ) {
+        let number = self.index.get(text);
+        let number = *number.unwrap_or_else(|| panic!("{text:?} was never sent"));
+        let before = self.begun.insert(session.to_owned(), number);
+        if let Some(before) = before {
+            let sure = !self.sent[before].again && !self.sent[number].again;
+            assert!(
+                before <= number || !sure,
+                "{text:?} comes behind {:?}",
+                self.sent[before].text
+            );
+            let out = &self.sent[before];
+            assert!(
+                !out.is_out(network),
+                "{text:?} comes while {:?} is out",
+                out.text
+            );
+        }
+        let sent = &mut self.sent[number];
+        assert!(
+            sent.webhook_id.is_empty() || sent.webhook_id == id,
+            "{text:?} comes again as another"
+        );
+        for answer in &sent.answers {
+            assert!(
+                network.sockets[answer.socket].delivered < answer.end,
+                "{text:?} comes again, and was answered"
+            );
+        }
+        sent.webhook_id = id.to_owned();
+        sent.attempts.push(socket);
+    }
+
+    /// The app has sent a whole answer, one that decides.
+    pub fn answer(&mut self, network: &Network, text: &str, socket: SocketId, status: u16) {
+        let sent = self.of(text);
+        sent.taken |= status < 300;
+        sent.rejected |= status >= 300;
+        sent.answers.push(Answer {
+            socket,
+            end: network.sent(socket),
+        });
+        sent.attempts.retain(|attempt| *attempt != socket);
+    }
+
+    /// The app has failed to answer, in whatever way.
+    pub fn fail(&mut self, text: &str, socket: SocketId) {
+        self.of(text).attempts.retain(|attempt| *attempt != socket);
+    }
+}
+
+impl Sent {
+    /// An attempt is under way.
+    fn is_out(&self, network: &Network) -> bool {
+        self.attempts.iter().any(|socket| {
+            let socket = &network.sockets[*socket];
+            socket.stage == Stage::Open && !socket.reset && !socket.finished
+        })
+    }
+}

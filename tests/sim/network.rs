@@ -1,0 +1,237 @@
+//! A network made of byte queues, and what may go wrong in one.
+//!
+//! Both ends of every connection are here. A peer's end is used by the actors;
+//! the server's end by `turn`, in the way in which the event loop uses sockets.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, IoSlice, Write};
+
+use chloe::server::{ConnKey, Peer};
+
+use super::dice::Dice;
+
+/// Names a connection for as long as the run lasts.
+pub type SocketId = usize;
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The peer has asked for it; the server has not accepted it yet.
+    Waiting,
+    /// The server has asked for it; the app has not decided yet.
+    Connecting,
+    Open,
+    /// The server's end is gone.
+    Closed,
+}
+
+/// A connection.
+pub struct Socket {
+    pub stage: Stage,
+    pub peer: Peer,
+    pub key: Option<ConnKey>,
+    /// On the way to the server.
+    pub inbound: VecDeque<u8>,
+    /// How many bytes the server has been handed, and how many it has written.
+    pub delivered: u64,
+    pub written: u64,
+    /// When, in the order of all writes, the bytes on their way were begun.
+    pub begun: u64,
+    /// On the way to the peer; at most `room` bytes.
+    pub outbound: VecDeque<u8>,
+    pub room: usize,
+    /// The most that one write takes.
+    pub bite: usize,
+    /// The server has met a full pipe and is owed a word.
+    pub blocked: bool,
+    /// The server has had its share of a turn, and has more.
+    pub more: bool,
+    /// The peer sends no more; the server was told so.
+    pub finished: bool,
+    pub finish_told: bool,
+    /// The peer is gone without a word.
+    pub reset: bool,
+    /// The server has sent its FIN.
+    pub shut: bool,
+    /// What is accepted when the server has so many bytes: publications by number.
+    pub marks: VecDeque<(u64, usize)>,
+    sent: u64,
+}
+
+/// All connections of a run.
+#[derive(Default)]
+pub struct Network {
+    pub sockets: Vec<Socket>,
+    /// Those whose server's end is not gone.
+    pub live: Vec<SocketId>,
+    keys: HashMap<u64, SocketId>,
+    /// How many writes there were.
+    pub writes: u64,
+    /// Narrow pipes and small bites are over: everything flows.
+    pub calm: bool,
+}
+
+impl Network {
+    fn add(&mut self, dice: &mut Dice, stage: Stage, peer: Peer) -> SocketId {
+        let narrow = !self.calm && dice.chance(40);
+        self.sockets.push(Socket {
+            stage,
+            peer,
+            key: None,
+            inbound: VecDeque::new(),
+            delivered: 0,
+            written: 0,
+            begun: 0,
+            outbound: VecDeque::new(),
+            room: if narrow { dice.range(1, 300) } else { 65_536 },
+            bite: if narrow { dice.range(1, 100) } else { 65_536 },
+            blocked: false,
+            more: false,
+            finished: false,
+            finish_told: false,
+            reset: false,
+            shut: false,
+            marks: VecDeque::new(),
+            sent: 0,
+        });
+        let id = self.sockets.len() - 1;
+        self.live.push(id);
+        id
+    }
+
+    /// The server knows connection `id` by `key`.
+    pub fn name(&mut self, id: SocketId, key: ConnKey) {
+        self.sockets[id].key = Some(key);
+        self.keys.insert(key.to_u64(), id);
+    }
+
+    /// The connection that the server calls `key`, if it has not been closed.
+    pub fn find(&self, key: ConnKey) -> Option<SocketId> {
+        self.keys.get(&key.to_u64()).copied()
+    }
+
+    /// The server's end goes.
+    pub fn close(&mut self, id: SocketId) {
+        self.sockets[id].stage = Stage::Closed;
+        self.live.retain(|live| *live != id);
+        if let Some(key) = self.sockets[id].key {
+            self.keys.remove(&key.to_u64());
+        }
+    }
+
+    /// A peer on this machine connects.
+    pub fn open(&mut self, dice: &mut Dice) -> SocketId {
+        let address = "127.0.0.1:50000".parse().expect("an address");
+        self.add(dice, Stage::Waiting, Peer::Tcp(address))
+    }
+
+    /// The server connects to the app.
+    pub fn dial(&mut self, dice: &mut Dice, key: ConnKey) -> SocketId {
+        let id = self.add(dice, Stage::Connecting, Peer::Unix);
+        self.name(id, key);
+        id
+    }
+
+    /// The peer sends.
+    pub fn send(&mut self, id: SocketId, bytes: &[u8]) {
+        let socket = &mut self.sockets[id];
+        assert!(!socket.finished, "nothing is sent behind a FIN");
+        socket.inbound.extend(bytes);
+        socket.sent += bytes.len() as u64;
+    }
+
+    /// The peer's next byte would be this one.
+    pub fn sent(&self, id: SocketId) -> u64 {
+        self.sockets[id].sent
+    }
+
+    /// When the server has all that was sent so far, publication `number` is accepted.
+    pub fn mark(&mut self, id: SocketId, number: usize) {
+        let socket = &mut self.sockets[id];
+        socket.marks.push_back((socket.sent, number));
+    }
+
+    /// The peer reads some of what has come.
+    pub fn read(&mut self, dice: &mut Dice, id: SocketId) -> Vec<u8> {
+        let socket = &mut self.sockets[id];
+        let there = socket.outbound.len();
+        let count = if self.calm || dice.chance(50) {
+            there
+        } else {
+            dice.below(there + 1)
+        };
+        socket.outbound.drain(..count).collect()
+    }
+
+    /// The peer has nothing more to hope for.
+    pub fn is_over(&self, id: SocketId) -> bool {
+        let socket = &self.sockets[id];
+        socket.reset
+            || (socket.outbound.is_empty() && (socket.stage == Stage::Closed || socket.shut))
+    }
+
+    /// The peer may send.
+    pub fn is_open(&self, id: SocketId) -> bool {
+        let socket = &self.sockets[id];
+        !socket.reset && !socket.finished && !socket.shut && socket.stage != Stage::Closed
+    }
+
+    pub fn finish(&mut self, id: SocketId) {
+        self.sockets[id].finished = true;
+    }
+
+    pub fn reset(&mut self, id: SocketId) {
+        let socket = &mut self.sockets[id];
+        socket.reset = true;
+        socket.inbound.clear();
+    }
+
+    pub fn calm_down(&mut self) {
+        self.calm = true;
+        for socket in &mut self.sockets {
+            socket.room = socket.room.max(65_536);
+            socket.bite = 65_536;
+        }
+    }
+}
+
+/// The server's end, for one flush.
+pub struct Writer<'a> {
+    pub socket: &'a mut Socket,
+    pub dice: &'a mut Dice,
+    pub calm: bool,
+    pub writes: &'a mut u64,
+}
+
+impl Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let socket = &mut *self.socket;
+        if socket.reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if !self.calm && self.dice.chance(3) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let room = socket.room.saturating_sub(socket.outbound.len());
+        if room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = bytes.len().min(room).min(socket.bite);
+        *self.writes += 1;
+        if socket.outbound.is_empty() {
+            socket.begun = *self.writes;
+        }
+        socket.outbound.extend(&bytes[..count]);
+        socket.written += count as u64;
+        Ok(count)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        self.write(&all)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,292 @@
+//! One run: the world is made, lives, comes to rest, and is left by everybody.
+
+use chloe::base::time::Time;
+use chloe::config::Config;
+use chloe::server::Server;
+use serde_json::Value;
+
+use super::app::App;
+use super::browser::{Browser, State};
+use super::dice::Dice;
+use super::http;
+use super::ledger::Ledger;
+use super::network::Network;
+use super::publisher::Publisher;
+use super::shadow::Shadow;
+use super::turn::World;
+
+/// What happened, to see that something did.
+#[derive(Debug, Default)]
+pub struct Report {
+    publications: u64,
+    deliveries: u64,
+    gaps: u64,
+    messages: u64,
+    resumed: u64,
+}
+
+impl Report {
+    pub fn add(&mut self, other: &Report) {
+        self.publications += other.publications;
+        self.deliveries += other.deliveries;
+        self.gaps += other.gaps;
+        self.messages += other.messages;
+        self.resumed += other.resumed;
+    }
+
+    /// A simulation in which nothing happens proves nothing.
+    pub fn check(&self) {
+        assert!(
+            self.publications > 0 && self.deliveries > self.publications,
+            "{self:?}"
+        );
+        assert!(self.messages > 0, "{self:?}");
+    }
+}
+
+/// Plays the run of `seed`.
+pub fn play(seed: u64, trace: bool) -> Report {
+    let mut dice = Dice::new(seed);
+    let tight = dice.chance(25);
+    let config = config(&mut dice, tight);
+    let now = Time {
+        ms: 1_000 + dice.below(100_000) as u64,
+        unix_ms: 1_700_000_000_000,
+    };
+    let mut world = World {
+        server: Server::new(config.clone(), dice.bytes(), now),
+        config,
+        now,
+        leapt_ms: 0,
+        dice,
+        network: Network::default(),
+        shadow: Shadow::default(),
+        ledger: Ledger::default(),
+        sessions: Vec::new(),
+        publications: 0,
+        dialed: Vec::new(),
+        resolving: false,
+        tight,
+        stopping: false,
+        trace,
+    };
+    let mut cast = Cast::new(&mut world);
+    let steps = world.dice.range(60, 300);
+    for _ in 0..steps {
+        cast.step(&mut world);
+    }
+    if world.dice.chance(70) {
+        cast.rest(&mut world);
+        if world.dice.chance(50) {
+            cast.leave(&mut world);
+        }
+    }
+    cast.stop(&mut world);
+    cast.report(&world)
+}
+
+fn config(dice: &mut Dice, tight: bool) -> Config {
+    let mut config = Config {
+        relay_retry_max_ms: 1_000,
+        relay_lanes: dice.range(1, 4),
+        poll_hold_ms: dice.pick(&[2_000, 25_000]),
+        poll_batch_messages: dice.pick(&[1, 3, 256]),
+        poll_batch_bytes: dice.pick(&[1_024, 65_536]),
+        history_ttl_ms: 3_600_000,
+        session_ttl_ms: dice.pick(&[10_000, 90_000]),
+        ..Config::default()
+    };
+    if tight {
+        config.history_size = dice.range(1, 200);
+        config.history_bytes = dice.pick(&[1_024, 4_096, 1 << 20]);
+        config.history_ttl_ms = dice.pick(&[100, 5_000, 60_000]);
+        config.history_total_bytes = dice.pick(&[2_048, 1 << 20]);
+        config.relay_queue_messages = dice.range(1, 12);
+    }
+    config
+}
+
+/// Everybody but the server.
+struct Cast {
+    browsers: Vec<Browser>,
+    publishers: Vec<Publisher>,
+    app: App,
+}
+
+impl Cast {
+    fn new(world: &mut World) -> Cast {
+        let count = world.dice.range(1, 8);
+        Cast {
+            browsers: (0..count)
+                .map(|number| Browser::new(world, number))
+                .collect(),
+            publishers: (0..world.dice.range(1, 3))
+                .map(|_| Publisher::default())
+                .collect(),
+            app: App::default(),
+        }
+    }
+
+    fn act(&mut self, world: &mut World) {
+        for browser in &mut self.browsers {
+            if world.network.calm || world.dice.chance(70) {
+                browser.step(world);
+            }
+        }
+        for publisher in &mut self.publishers {
+            publisher.step(world);
+        }
+        self.app.step(world);
+    }
+
+    fn step(&mut self, world: &mut World) {
+        self.act(world);
+        world.turn();
+        let due = world.server.poll_timeout();
+        let ms = match world.dice.below(100) {
+            0..50 => 0,
+            50..90 => world.dice.below(50) as u64,
+            90..98 => due
+                .map_or(0, |at| at.saturating_sub(world.now.ms))
+                .min(5_000),
+            98 => world.dice.below(5_000) as u64,
+            _ if world.dice.chance(5) => world.dice.below(120_000) as u64,
+            _ => 0,
+        };
+        world.pass(ms);
+        if self.browsers.len() < 30 && world.dice.chance(1) {
+            let browser = Browser::new(world, self.browsers.len());
+            self.browsers.push(browser);
+        }
+    }
+
+    /// Nothing new happens, nothing breaks: everybody gets what is owed.
+    fn rest(&mut self, world: &mut World) {
+        world.log(|| "rest".to_owned());
+        world.network.calm_down();
+        for turn in 0..4_000 {
+            self.act(world);
+            world.turn();
+            world.pass(if turn % 8 == 7 { 200 } else { 1 });
+            if turn % 25 == 24 && self.owed(world).is_none() {
+                break;
+            }
+        }
+        let owed = self.owed(world);
+        assert!(owed.is_none(), "{}", owed.unwrap_or_default());
+    }
+
+    /// What has not come to rest yet.
+    fn owed(&self, world: &World) -> Option<String> {
+        let here = self.browsers.iter().filter(|b| b.state != State::Gone);
+        here.filter_map(|browser| owed_to(browser, world))
+            .chain(world.ledger.sent.iter().filter_map(|sent| {
+                let old = |at: u64| world.now.ms - at >= world.config.relay_give_up_ms;
+                let owed = sent.certain_ms.is_some_and(|at| !old(at));
+                let done = sent.taken || sent.rejected || sent.refused;
+                (owed && !done).then(|| format!("{:?} never came to the app", sent.text))
+            }))
+            .next()
+    }
+
+    /// Everybody goes, time passes: nothing may be left behind.
+    fn leave(&mut self, world: &mut World) {
+        world.log(|| "leave".to_owned());
+        for browser in &mut self.browsers {
+            browser.lose(world);
+            browser.state = State::Gone;
+        }
+        for _ in 0..20 {
+            self.act(world);
+            world.turn();
+            world.pass(10);
+        }
+        let lived_ms = world.config.session_ttl_ms + world.config.history_ttl_ms + 3_000;
+        for ms in [lived_ms, 1_000, 80_000, 1_000] {
+            world.pass(ms);
+            for _ in 0..3 {
+                self.act(world);
+                world.turn();
+                world.pass(20);
+            }
+        }
+        let status = status(world);
+        for (name, left) in [
+            ("connections", 1),
+            ("websockets", 0),
+            ("polls", 0),
+            ("sessions", 0),
+            ("channels", 0),
+            ("log_bytes", 0),
+        ] {
+            assert_eq!(status[name], left, "{name}: {status}");
+        }
+        assert_eq!(status["relay"]["queued"], 0, "{status}");
+    }
+
+    /// The server stops, wherever everybody is.
+    fn stop(&mut self, world: &mut World) {
+        world.log(|| "stop".to_owned());
+        world.stopping = true;
+        let began = world.now.ms;
+        world.server.handle_shutdown(world.now);
+        for _ in 0..2_000 {
+            if world.server.is_drained() {
+                break;
+            }
+            self.act(world);
+            world.turn();
+            let ms = world.dice.below(30) as u64;
+            world.pass(ms);
+        }
+        let took = world.now.ms - began;
+        assert!(world.server.is_drained(), "not drained after {took} ms");
+    }
+
+    fn report(&self, world: &World) -> Report {
+        Report {
+            publications: world.shadow.count,
+            deliveries: self.browsers.iter().map(|b| b.reader.got).sum(),
+            gaps: self.browsers.iter().map(|b| b.reader.gaps).sum(),
+            messages: self.app.asked,
+            resumed: self.browsers.iter().map(|b| b.resumed).sum(),
+        }
+    }
+}
+
+fn owed_to(browser: &Browser, world: &World) -> Option<String> {
+    let name = browser.name();
+    if browser.state != State::Connected {
+        return Some(format!("{name} is {:?}", browser.state));
+    }
+    if !browser.waiting.is_empty() || !browser.wishes.is_empty() {
+        let (waiting, wishes) = (&browser.waiting, &browser.wishes);
+        return Some(format!("{name} waits for {waiting:?} and wants {wishes:?}"));
+    }
+    let session = browser.session.as_deref();
+    let publications = world.shadow.publications.iter();
+    let missed = publications
+        .rev()
+        .find(|publication| browser.reader.misses(session, publication));
+    missed.map(|publication| {
+        format!(
+            "{name} never got {} of {}, at {:?}; it is at {:?}",
+            publication.data,
+            publication.channel,
+            publication.place,
+            browser.reader.interests.get(&publication.channel),
+        )
+    })
+}
+
+/// What the server says of itself.
+fn status(world: &mut World) -> Value {
+    let id = world.network.open(&mut world.dice);
+    world.network.send(id, &http::get("/chloe/status"));
+    for _ in 0..100 {
+        world.turn();
+    }
+    let bytes = world.network.read(&mut world.dice, id);
+    let answer = http::response(&bytes).expect("a status");
+    serde_json::from_slice(&answer.body).expect("JSON")
+}

@@ -1,0 +1,231 @@
+//! The event loop of the simulation: one turn in the order of the true one.
+
+use std::net::SocketAddr;
+
+use chloe::base::time::Time;
+use chloe::config::Config;
+use chloe::server::{Action, ConnKey, Server, Transmit};
+
+use super::dice::Dice;
+use super::ledger::Ledger;
+use super::network::{Network, SocketId, Stage, Writer};
+use super::shadow::Shadow;
+
+/// More steps than this in one turn is a spin.
+const STEPS_MAX: usize = 20_000;
+
+/// The server with everything around it that an event loop would have.
+pub struct World {
+    pub server: Server,
+    pub config: Config,
+    pub now: Time,
+    pub leapt_ms: u64,
+    pub dice: Dice,
+    pub network: Network,
+    pub shadow: Shadow,
+    pub ledger: Ledger,
+    /// Sessions that programs have heard of.
+    pub sessions: Vec<String>,
+    /// How many requests to publish were made.
+    pub publications: u64,
+    /// Connections that the app has to decide on, with their addresses.
+    pub dialed: Vec<(SocketId, SocketAddr)>,
+    /// A name is being resolved.
+    pub resolving: bool,
+    /// Limits are so small that things get lost, and that is told.
+    pub tight: bool,
+    pub stopping: bool,
+    pub trace: bool,
+}
+
+impl World {
+    pub fn log(&self, line: impl FnOnce() -> String) {
+        if self.trace {
+            eprintln!("{:>8} {}", self.now.ms, line());
+        }
+    }
+
+    /// One turn at the present time.
+    pub fn turn(&mut self) {
+        self.take_events();
+        self.accept();
+        self.read();
+        let due = self
+            .server
+            .poll_timeout()
+            .is_some_and(|at| at <= self.now.ms);
+        if due || self.dice.chance(5) {
+            self.server.handle_timeout(self.now);
+        }
+        self.act();
+        let all = self.network.calm || self.dice.chance(80);
+        let writes = if all { STEPS_MAX } else { self.dice.below(4) };
+        let done = self.flush(writes);
+        self.act();
+        if done && !self.server.is_drained() {
+            let next = self.server.poll_timeout();
+            assert!(
+                next.is_none_or(|at| at > self.now.ms),
+                "the loop would spin: due at {next:?}, and it is {}",
+                self.now.ms
+            );
+        }
+    }
+
+    /// Time goes on, by so much or to what is due next.
+    pub fn pass(&mut self, ms: u64) {
+        self.now = self.now.plus(ms);
+        if ms > 5_000 {
+            self.leapt_ms = self.now.ms;
+        }
+    }
+
+    /// Time has made a leap of late: what was under way then may be late.
+    pub fn has_leapt(&self) -> bool {
+        self.now.ms - self.leapt_ms < 5_000
+    }
+
+    fn take_events(&mut self) {
+        for &id in &self.network.live {
+            let socket = &mut self.network.sockets[id];
+            let room = socket.outbound.len() < socket.room || socket.reset;
+            if socket.stage == Stage::Open && socket.blocked && (room || socket.more) {
+                socket.more = false;
+                socket.blocked = false;
+                self.server.handle_writable(socket.key.expect("open"));
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        for id in self.network.live.clone() {
+            let socket = &self.network.sockets[id];
+            if socket.stage != Stage::Waiting || !self.dice.chance(70) {
+                continue;
+            }
+            match self.server.handle_accept(self.now, socket.peer) {
+                Some(key) => {
+                    self.network.name(id, key);
+                    self.network.sockets[id].stage = Stage::Open;
+                }
+                None => self.network.close(id),
+            }
+        }
+    }
+
+    fn read(&mut self) {
+        let mut ids = self.network.live.clone();
+        self.dice.shuffle(&mut ids);
+        for id in ids {
+            if self.network.calm || self.dice.chance(85) {
+                self.read_socket(id);
+            }
+        }
+    }
+
+    fn read_socket(&mut self, id: SocketId) {
+        for _ in 0..STEPS_MAX {
+            let socket = &mut self.network.sockets[id];
+            let Some(key) = socket.key.filter(|_| socket.stage == Stage::Open) else {
+                return;
+            };
+            let news = !socket.inbound.is_empty()
+                || socket.reset
+                || (socket.finished && !socket.finish_told);
+            if !news || !self.server.wants_read(key) {
+                return;
+            }
+            if socket.reset {
+                return self.lose(id, key);
+            }
+            if socket.inbound.is_empty() {
+                socket.finish_told = true;
+                self.server.handle_finished(self.now, key);
+                return;
+            }
+            let there = socket.inbound.len().min(4_096);
+            let count = match self.network.calm || self.dice.chance(40) {
+                true => there,
+                false => self.dice.range(1, there),
+            };
+            let mut bytes: Vec<u8> = socket.inbound.drain(..count).collect();
+            socket.delivered += count as u64;
+            while let Some(&(end, number)) = socket.marks.front()
+                && end <= socket.delivered
+            {
+                socket.marks.pop_front();
+                self.shadow.accept(number);
+            }
+            self.server.handle_received(self.now, key, &mut bytes);
+            if !self.network.calm && self.dice.chance(30) {
+                return;
+            }
+        }
+        panic!("reading never ends");
+    }
+
+    fn lose(&mut self, id: SocketId, key: ConnKey) {
+        self.network.close(id);
+        self.server.handle_closed(self.now, key);
+    }
+
+    fn act(&mut self) {
+        for _ in 0..STEPS_MAX {
+            let Some(action) = self.server.poll_action() else {
+                return;
+            };
+            match action {
+                Action::Connect { key, address } => {
+                    let id = self.network.dial(&mut self.dice, key);
+                    self.dialed.push((id, address));
+                }
+                Action::Resolve { .. } => self.resolving = true,
+                Action::Close { key } => {
+                    if let Some(id) = self.network.find(key) {
+                        self.log(|| format!("the server closes {id}"));
+                        self.network.close(id);
+                    }
+                }
+                Action::ShutdownWrite { key } => {
+                    if let Some(id) = self.network.find(key) {
+                        self.network.sockets[id].shut = true;
+                    }
+                }
+                // Every socket is looked at in every turn.
+                Action::ResumeRead { .. } => {}
+            }
+        }
+        panic!("actions without end");
+    }
+
+    /// Writes to `most` connections; true if there was no more to write.
+    fn flush(&mut self, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(key) = self.server.poll_transmit(self.now) else {
+                return true;
+            };
+            let Some(id) = self.network.find(key) else {
+                continue;
+            };
+            let calm = self.network.calm;
+            let mut writer = Writer {
+                socket: &mut self.network.sockets[id],
+                dice: &mut self.dice,
+                calm,
+                writes: &mut self.network.writes,
+            };
+            assert!(!writer.socket.blocked, "a full pipe is written to");
+            match self.server.transmit(self.now, key, &mut writer) {
+                Transmit::Idle => {}
+                Transmit::More => {
+                    self.network.sockets[id].blocked = true;
+                    self.network.sockets[id].more = true;
+                }
+                Transmit::Blocked => self.network.sockets[id].blocked = true,
+                Transmit::Failed => self.lose(id, key),
+            }
+        }
+        assert!(most < STEPS_MAX, "writing never ends");
+        false
+    }
+}
