@@ -48,3 +48,18 @@ fn a_poll_of_an_old_page_that_comes_while_the_server_stops_gets_an_empty_script(
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
     assert!(answer.ends_with("\r\n\r\n"), "it would throw: {answer:?}");
 }
+
+#[test]
+fn a_socket_that_was_idle_has_the_whole_time_to_take_what_comes() {
+    let mut driven = Driven::new();
+    let key = driven.receive(
+        "GET /chloe/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    driven.flush(&mut Vec::new());
+    // The ping finds the socket full, of deliveries that it has taken before.
+    driven.pass(26_000);
+    driven.flush(&mut Stuck);
+    let passed_ms = driven.time_until_closed_ms(key);
+    assert!(passed_ms >= 15_000, "closed after {passed_ms} ms");
+}

@@ -51,6 +51,10 @@ pub fn transmit(core: &mut Core, now: Time, key: ConnKey, writer: &mut impl Writ
             Transmit::More
         }
         Ok(Step::Blocked) => {
+            if let Some(conn) = core.conns.get_mut(key) {
+                // What found the socket full begins to wait now.
+                conn.wrote_ms = now.ms;
+            }
             wait_for_writable(core, key);
             Transmit::Blocked
         }
