@@ -25,6 +25,8 @@ mod http;
 mod app;
 #[path = "sim/publisher.rs"]
 mod publisher;
+#[path = "sim/flooder.rs"]
+mod flooder;
 #[path = "sim/browser.rs"]
 mod browser;
 #[path = "sim/stream.rs"]

@@ -195,6 +195,14 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Connections that the server has to know of.
+    pub fn open_count(&self) -> usize {
+        let known = |id: &&SocketId| self.sockets[**id].stage != Stage::Waiting;
+        self.live.iter().filter(known).count()
+    }
+}
+
 /// The server's end, for one flush.
 pub struct Writer<'a> {
     pub socket: &'a mut Socket,

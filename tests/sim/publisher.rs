@@ -18,7 +18,8 @@ const PIPELINE_MAX: usize = 6;
 pub struct Publisher {
     socket: Option<SocketId>,
     input: Vec<u8>,
-    asked: VecDeque<usize>,
+    /// The requests that are not answered, and when they were sent.
+    asked: VecDeque<(usize, u64)>,
     /// When an answer last came, or the connection was opened.
     heard_ms: u64,
 }
@@ -53,13 +54,13 @@ impl Publisher {
     fn read(&mut self, world: &mut World, id: SocketId) {
         let bytes = world.network.read(&mut world.dice, id);
         self.input.extend_from_slice(&bytes);
-        let waited_ms = world.now.ms - self.heard_ms;
         if !bytes.is_empty() {
             self.heard_ms = world.now.ms;
         }
         while let Some(answer) = http::response(&self.input) {
             self.input.drain(..answer.consumed);
-            let request = self.asked.pop_front().expect("an answer to a request");
+            let (request, sent_ms) = self.asked.pop_front().expect("an answer to a request");
+            let waited_ms = world.now.ms - sent_ms;
             match answer.status {
                 200 => {
                     let json = serde_json::from_slice(&answer.body).expect("JSON");
@@ -146,6 +147,6 @@ impl Publisher {
         let bytes = http::post("/send", head, form.as_bytes());
         world.network.send(id, &bytes);
         world.network.mark(id, request);
-        self.asked.push_back(request);
+        self.asked.push_back((request, world.now.ms));
     }
 }

@@ -102,6 +102,8 @@ impl Reader {
         self.interests.remove(SESSION);
         for interest in self.interests.values_mut() {
             interest.sure = false;
+            // Of which life an offset was, nobody told in time.
+            interest.place.take_if(|place| place.epoch.is_none());
         }
         let own = Interest {
             from: Some(0),
@@ -146,8 +148,11 @@ impl Reader {
                 "{name}: {channel} began at {first}, and is said to be at {offset}"
             );
         }
+        // A delivery may overtake the answer that names its epoch; or it is the
+        // rest of a subscription that ended, and then it is behind that answer.
         let ours = interest.place.as_ref().is_some_and(|place| {
-            place.epoch.is_none() || (recovered && place.epoch.as_deref() == Some(epoch))
+            let overtook = place.epoch.is_none() && place.offset >= offset;
+            overtook || (recovered && place.epoch.as_deref() == Some(epoch))
         });
         if let Some(place) = interest.place.as_mut().filter(|_| ours) {
             place.epoch = Some(epoch.to_owned());

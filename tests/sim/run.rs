@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::app::App;
 use super::browser::{Browser, State};
 use super::dice::Dice;
+use super::flooder::Flooder;
 use super::http;
 use super::ledger::Ledger;
 use super::network::Network;
@@ -23,6 +24,7 @@ pub struct Report {
     gaps: u64,
     messages: u64,
     resumed: u64,
+    answers: u64,
 }
 
 impl Report {
@@ -32,6 +34,7 @@ impl Report {
         self.gaps += other.gaps;
         self.messages += other.messages;
         self.resumed += other.resumed;
+        self.answers += other.answers;
     }
 
     /// A simulation in which nothing happens proves nothing.
@@ -88,6 +91,7 @@ pub fn play(seed: u64, trace: bool) -> Report {
 fn config(dice: &mut Dice, tight: bool) -> Config {
     let mut config = Config {
         relay_retry_max_ms: 1_000,
+        outbox_bytes_max: dice.pick(&[4_096, 1 << 20]),
         relay_lanes: dice.range(1, 4),
         poll_hold_ms: dice.pick(&[2_000, 25_000]),
         poll_batch_messages: dice.pick(&[1, 3, 256]),
@@ -111,6 +115,7 @@ struct Cast {
     browsers: Vec<Browser>,
     publishers: Vec<Publisher>,
     app: App,
+    flooder: Flooder,
 }
 
 impl Cast {
@@ -124,6 +129,7 @@ impl Cast {
                 .map(|_| Publisher::default())
                 .collect(),
             app: App::default(),
+            flooder: Flooder::default(),
         }
     }
 
@@ -136,6 +142,7 @@ impl Cast {
         for publisher in &mut self.publishers {
             publisher.step(world);
         }
+        self.flooder.step(world);
         self.app.step(world);
     }
 
@@ -174,10 +181,22 @@ impl Cast {
         }
         let owed = self.owed(world);
         assert!(owed.is_none(), "{}", owed.unwrap_or_default());
+        // Those that wait, our own, and new lanes may be among them.
+        let before = world.network.live.len() + 1 + world.config.relay_lanes;
+        let known = status(world)["connections"].as_u64().expect("a number");
+        let after = world.network.open_count();
+        let right = (after as u64..=before as u64).contains(&known);
+        assert!(
+            right,
+            "{known} connections are known, of {before} and {after}"
+        );
     }
 
     /// What has not come to rest yet.
     fn owed(&self, world: &World) -> Option<String> {
+        if self.flooder.waits() {
+            return Some("the flooder waits".to_owned());
+        }
         let here = self.browsers.iter().filter(|b| b.state != State::Gone);
         here.filter_map(|browser| owed_to(browser, world))
             .chain(world.ledger.sent.iter().filter_map(|sent| {
@@ -249,6 +268,7 @@ impl Cast {
             deliveries: self.browsers.iter().map(|b| b.reader.got).sum(),
             gaps: self.browsers.iter().map(|b| b.reader.gaps).sum(),
             messages: self.app.asked,
+            answers: self.flooder.got,
             resumed: self.browsers.iter().map(|b| b.resumed).sum(),
         }
     }
@@ -283,10 +303,13 @@ fn owed_to(browser: &Browser, world: &World) -> Option<String> {
 fn status(world: &mut World) -> Value {
     let id = world.network.open(&mut world.dice);
     world.network.send(id, &http::get("/chloe/status"));
+    let mut bytes = Vec::new();
     for _ in 0..100 {
         world.turn();
+        bytes.extend(world.network.read(&mut world.dice, id));
+        if let Some(answer) = http::response(&bytes) {
+            return serde_json::from_slice(&answer.body).expect("JSON");
+        }
     }
-    let bytes = world.network.read(&mut world.dice, id);
-    let answer = http::response(&bytes).expect("a status");
-    serde_json::from_slice(&answer.body).expect("JSON")
+    panic!("there is no status");
 }
