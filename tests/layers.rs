@@ -53,7 +53,7 @@ const OUTSIDE: &[(&str, &str)] = &[
     ("serde", "wire config server"),
     ("serde_json", "wire server cli"),
     ("sha1", "wire"),
-    ("sha2", "wire"),
+    ("sha2", "wire server"),
     ("signal_hook", "net cli"),
     ("simple_logger", "cli"),
     ("smallvec", "base wire hub transport server"),

@@ -66,14 +66,14 @@ fn clients_wait_for_a_file_and_nobody_is_harmed() {
     let event_loop = EventLoop::bind(&config).unwrap();
     let address = event_loop.addresses()[0];
     let handle = event_loop.handle();
-    let server = Server::new(config, [1; 32], event_loop.now());
+    let mut server = Server::new(config, [1; 32], event_loop.now());
     let enough = getrlimit(Resource::Nofile).current.unwrap_or(4_096);
 
     // The kernel completes these connections; the loop does not run yet.
     let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(address)).collect();
     let used = fs::read_dir("/proc/self/fd").unwrap().count() - 1;
     set_limit((used + ROOM) as u64);
-    let thread = std::thread::spawn(move || event_loop.run(server));
+    let thread = std::thread::spawn(move || event_loop.run(&mut server));
 
     for client in &mut clients[..ROOM] {
         assert_answered(client);

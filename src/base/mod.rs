@@ -4,6 +4,7 @@ pub mod buffer;
 pub mod names;
 pub mod outbox;
 pub mod random;
+pub mod record;
 pub mod slots;
 pub mod time;
 pub mod timers;

@@ -64,6 +64,16 @@ impl Epoch {
     pub fn from_random(random: u64) -> Epoch {
         Epoch(random & Self::MASK)
     }
+
+    /// The 40 bits.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The epoch of just these bits; `None` if there are more than 40.
+    pub fn from_bits(bits: u64) -> Option<Epoch> {
+        (bits <= Self::MASK).then_some(Epoch(bits))
+    }
 }
 
 impl fmt::Display for Epoch {

@@ -15,6 +15,7 @@ mod settings;
 
 mod pid_file;
 mod signals;
+mod state_file;
 
 mod reach;
 

@@ -54,6 +54,14 @@ impl Places {
         folder.join(format!("chloe-{}.pid", config.port))
     }
 
+    /// What outlives the process: beside the pid file, whose folder is there in any case.
+    pub fn state_file(&self, config: &Config) -> PathBuf {
+        if is_set(&config.state_file) {
+            return config.state_file.clone();
+        }
+        self.pid_file(config).with_extension("state")
+    }
+
     fn log_dir(&self, config: &Config) -> PathBuf {
         if is_set(&config.log_dir) {
             return config.log_dir.clone();
@@ -128,6 +136,8 @@ mod tests {
         ] {
             assert_eq!(places.log_file(config), Path::new(log));
             assert_eq!(places.pid_file(config), Path::new(pid));
+            let state = Path::new(pid).with_extension("state");
+            assert_eq!(places.state_file(config), state);
         }
     }
 }

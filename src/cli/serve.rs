@@ -11,6 +11,7 @@ use super::logging::Log;
 use super::pid_file::PidFile;
 use super::places::{Places, is_set};
 use super::signals::{self, Hangup};
+use super::state_file;
 use crate::base::time::Time;
 use crate::config::Config;
 use crate::net::{EventLoop, random_seed};
@@ -61,13 +62,21 @@ pub fn run_server(
     config.connections_max = event_loop.capacity();
     let seed = random_seed()
         .map_err(|e| Failure::Failed(format!("the system gives no random numbers: {e}")))?;
-    let server = make(config, seed, event_loop.now());
+    let state_path = config.state_file.clone();
+    let mut server = make(config, seed, event_loop.now());
     signals::watch(event_loop.handle(), hangup, log.target())
         .map_err(|e| Failure::Failed(format!("the system lets no signals be watched: {e}")))?;
     listening(&event_loop)?;
+    let clock = event_loop.clock();
+    if is_set(&state_path) {
+        state_file::read(&mut server, clock.now(), &state_path);
+    }
     let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
     log::info!("event=started version={version} pid={pid}");
-    let result = event_loop.run(server);
+    let result = event_loop.run(&mut server);
+    if is_set(&state_path) {
+        state_file::write(&mut server, clock.now(), &state_path);
+    }
     // Before it is told that it ended: whoever starts the next finds no file.
     drop(pid_file);
     match &result {

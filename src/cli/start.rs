@@ -83,6 +83,7 @@ pub fn daemon(mut config: Config) -> Result<(), Failure> {
     // Fails only for the leader of a group of processes, which a child of `run` is not.
     let _ = rustix::process::setsid();
     let places = Places::of_process();
+    config.state_file = places.state_file(&config);
     config.pid_file = places.pid_file(&config);
     let log_file = places.log_file(&config);
     let result = serve::run(config, Some(&log_file), |_: &EventLoop| {

@@ -14,8 +14,9 @@ use super::pid_file;
 use super::places::Places;
 use crate::config::Config;
 
-/// What ending may take beyond `shutdown_timeout_ms`: the last close, the exit.
-const GRACE_MS: u64 = 2_000;
+/// What ending may take beyond `shutdown_timeout_ms`: the last close, writing
+/// the state file to a slow disk, the exit.
+const GRACE_MS: u64 = 10_000;
 /// How often it is looked whether the process has ended.
 const LOOK: Duration = Duration::from_millis(20);
 

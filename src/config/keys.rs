@@ -152,6 +152,10 @@ keys! {
     log_level: String = "info".into(), |value| check::log_level(value);
     /// The file with the process id; empty: start and stop choose it by port.
     pid_file: PathBuf = PathBuf::new(), check::any;
+    /// The file that the next start goes on with; empty: none in the foreground.
+    state_file: PathBuf = PathBuf::new(), check::any;
+    /// The longest time over which the browsers are sent away when Chloe stops.
+    drain_timeout_ms: u64 = 2_000, |&n| check::range(n, 0, HOUR);
     /// How long stopping may take, to deliver and relay what is accepted.
     shutdown_timeout_ms: u64 = 10_000, |&n| check::range(n, 0, HOUR);
 

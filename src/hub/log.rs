@@ -51,6 +51,25 @@ impl Default for Log {
 }
 
 impl Log {
+    /// An empty log whose next publication gets the offset `first`.
+    pub fn starting_at(first: Offset) -> Log {
+        Log {
+            first,
+            ..Log::default()
+        }
+    }
+
+    /// What is remembered of each publication held, oldest first: the length of
+    /// its bytes, its place in the order of all, and when it was appended.
+    pub fn entries(&self) -> impl Iterator<Item = (usize, u64, u64)> {
+        let mut start = self.base + self.dead as u64;
+        self.entries.iter().map(move |entry| {
+            let length = (entry.end - start) as usize;
+            start = entry.end;
+            (length, entry.sequence, entry.at_ms)
+        })
+    }
+
     /// The oldest offset still held; equal to [`Log::next`] when none is.
     pub fn first(&self) -> Offset {
         self.first

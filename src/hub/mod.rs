@@ -20,6 +20,10 @@ mod promises;
 mod values;
 mod tables;
 mod cursors;
+mod snapshot;
+mod restore;
+#[cfg(test)]
+mod restore_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -31,6 +35,7 @@ use std::sync::Arc;
 
 use crate::base::names::{ALL_CHANNEL, Epoch, Offset, Position, SESSION_CHANNEL, SessionId};
 use crate::base::random::Random;
+use crate::base::record::Damaged;
 use crate::base::slots::Key;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
@@ -39,9 +44,11 @@ use channel::Channel;
 use pass::Pass;
 use promises::Promises;
 use retention::Ages;
+use snapshot::Snapshot;
 use tables::Tables;
 
 pub use pending::Run;
+pub use restore::Restored;
 pub use retention::{Keep, LOG_FLOOR, Retention};
 pub use session::{Session, SessionKey, Stream};
 pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Standing};
@@ -112,9 +119,7 @@ impl Hub {
 
     /// The session's client connected the new way: from now on it is told of gaps.
     pub fn set_modern(&mut self, key: SessionKey) {
-        if let Some(session) = self.tables.sessions.get_mut(key) {
-            session.modern = true;
-        }
+        self.tables.set_modern(key);
     }
 
     /// Attaches `stream`: the session's publications go there. Returns the
@@ -144,13 +149,8 @@ impl Hub {
 
     /// The session's client was heard: asleep, it has its whole time again.
     pub fn renew(&mut self, now: Time, key: SessionKey) {
-        if let Some(session) = self.tables.sessions.get_mut(key) {
-            session.ends_ms = now.after(self.limits.session_ttl_ms);
-            if !session.timed {
-                session.timed = true;
-                self.ends.set(session.ends_ms, key);
-            }
-        }
+        let ends_ms = now.after(self.limits.session_ttl_ms);
+        self.tables.renew(key, ends_ms, &mut self.ends);
     }
 
     /// Ends a session at once and forgets all of it.
@@ -296,20 +296,8 @@ impl Hub {
     /// each at most once for each pass; `None` when the passes are through.
     pub fn next_reader(&mut self) -> Option<(SessionKey, Stream)> {
         while let Some((channel, reader)) = self.pass.next(&mut self.tables.channels) {
-            let Some((key, session)) = self.tables.sessions.at(reader.session) else {
-                continue;
-            };
-            let Some(stream) = session.stream else {
-                continue;
-            };
-            let cursor = session.subscriptions[reader.subscription as usize].cursor;
-            let behind = self
-                .tables
-                .channels
-                .at(channel)
-                .is_some_and(|(_, c)| cursor < c.log.next());
-            if behind {
-                return Some((key, stream));
+            if let Some(owed) = self.tables.owed(channel, reader) {
+                return Some(owed);
             }
         }
         None
@@ -360,26 +348,42 @@ impl Hub {
         self.tables.rewind(key, stream);
     }
 
+    // ---- from one process to the next -----------------------------------
+
+    /// Appends logs, epochs and sessions with their cursors to `out`. What was
+    /// written to a stream that may yet have failed counts as not delivered.
+    pub fn save(&self, now: Time, out: &mut Vec<u8>) {
+        self.tables.snapshot(now, self.sequence).encode(out);
+    }
+
+    /// Restores what [`Hub::save`] wrote, into a hub that is still empty. The
+    /// sessions are asleep, and live as long as any that has just fallen asleep.
+    /// Limits that are lower now cut off sessions and old publications.
+    ///
+    /// # Errors
+    /// No hub can have written the bytes. Nothing is restored then.
+    pub fn restore(&mut self, now: Time, bytes: &[u8]) -> Result<Restored, Damaged> {
+        let saved = Snapshot::decode(bytes)?;
+        self.sequence = saved.sequence;
+        let (retention, ages) = (&self.limits.retention, &mut self.ages);
+        let promises = &mut self.promises;
+        let tables = &mut self.tables;
+        let channels = tables.restore_channels(now, &saved, retention, ages, promises);
+        for session in saved.sessions.iter().take(self.limits.sessions) {
+            let key = self.tables.restore_session(session, &channels);
+            self.renew(now, key);
+        }
+        self.trim(now);
+        channels.into_iter().for_each(|key| self.free_if_idle(key));
+        Ok(self.tables.restored())
+    }
+
     // ---- time -----------------------------------------------------------
 
     /// Ends the sessions that slept too long and drops what is too old.
     pub fn expire(&mut self, now: Time) {
-        while let Some(due) = self.ends.take_due(now.ms) {
-            for key in due {
-                let Some(session) = self.tables.sessions.get_mut(key) else {
-                    continue;
-                };
-                session.timed = false;
-                if session.stream.is_some() {
-                    continue;
-                }
-                if session.ends_ms <= now.ms {
-                    self.close(key);
-                } else {
-                    session.timed = true;
-                    self.ends.set(session.ends_ms, key);
-                }
-            }
+        while let Some(ended) = self.tables.take_ended(now.ms, &mut self.ends) {
+            ended.into_iter().for_each(|key| self.close(key));
         }
         self.trim(now);
         while let Some(lapsed) = self.promises.take_lapsed(now.ms, &mut self.tables.channels) {
@@ -413,9 +417,7 @@ impl Hub {
 
     /// How many sessions are subscribed to `name`.
     pub fn readers(&self, name: &str) -> usize {
-        let key = self.tables.names.get(name);
-        let channel = key.and_then(|&key| self.tables.channels.get(key));
-        channel.map_or(0, Channel::len)
+        self.tables.readers(name)
     }
 
     // ---- inside ---------------------------------------------------------
@@ -432,10 +434,7 @@ impl Hub {
 
     fn create(&mut self, name: Arc<str>, direct: bool) -> Key<Channel> {
         let epoch = Epoch::from_random(self.random.bits());
-        let rule = match direct {
-            true => 0,
-            false => self.limits.retention.rule_of(&name),
-        };
+        let rule = self.limits.retention.rule_for(&name, direct);
         self.tables.create(name, epoch, direct, rule)
     }
 

@@ -44,6 +44,14 @@ pub struct Retention {
 }
 
 impl Retention {
+    /// The number of the rule for a channel, which a session's own never has.
+    pub fn rule_for(&self, name: &str, direct: bool) -> u8 {
+        match direct {
+            true => 0,
+            false => self.rule_of(name),
+        }
+    }
+
     /// The number of the rule for a channel called `name`.
     pub fn rule_of(&self, name: &str) -> u8 {
         let rules = self.prefixes.iter().enumerate();

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use crate::base::names::{Epoch, Position, SessionId};
 use crate::base::slots::{Key, Slots};
+use crate::base::timers::Timers;
 
 use super::channel::{Channel, Moved, Reader};
-use super::session::{Session, SessionKey, Subscription};
+use super::session::{Session, SessionKey, Stream, Subscription};
 use super::values::{Asking, Standing};
 
 /// Both tables with their indexes.
@@ -211,6 +212,62 @@ impl Tables {
             let (key, channel) = self.channels.at(subscription.channel)?;
             channel.direct.then_some(key)
         })
+    }
+
+    /// The session of a reader and its stream, if something is owed to it in `channel`.
+    pub fn owed(&self, channel: u32, reader: Reader) -> Option<(SessionKey, Stream)> {
+        let (key, session) = self.sessions.at(reader.session)?;
+        let stream = session.stream?;
+        let cursor = session.subscriptions[reader.subscription as usize].cursor;
+        let (_, channel) = self.channels.at(channel)?;
+        (cursor < channel.log.next()).then_some((key, stream))
+    }
+
+    /// The session's client connected the new way.
+    pub fn set_modern(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.modern = true;
+        }
+    }
+
+    /// The session lives until `ends_ms`, attached or not.
+    pub fn renew(&mut self, key: SessionKey, ends_ms: u64, ends: &mut Timers<SessionKey>) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.ends_ms = ends_ms;
+            if !session.timed {
+                session.timed = true;
+                ends.set(ends_ms, key);
+            }
+        }
+    }
+
+    /// The sessions that slept for too long, some at a time; `None` when there are none.
+    pub fn take_ended(
+        &mut self,
+        now_ms: u64,
+        ends: &mut Timers<SessionKey>,
+    ) -> Option<Vec<SessionKey>> {
+        let mut due = ends.take_due(now_ms)?;
+        due.retain(|&key| {
+            let Some(session) = self.sessions.get_mut(key) else {
+                return false;
+            };
+            let asleep = session.stream.is_none();
+            let ended = asleep && session.ends_ms <= now_ms;
+            session.timed = asleep && !ended;
+            if session.timed {
+                ends.set(session.ends_ms, key);
+            }
+            ended
+        });
+        Some(due)
+    }
+
+    /// How many sessions read the channel `name`.
+    pub fn readers(&self, name: &str) -> usize {
+        let key = self.names.get(name);
+        let channel = key.and_then(|&key| self.channels.get(key));
+        channel.map_or(0, Channel::len)
     }
 
     fn each(

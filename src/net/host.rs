@@ -10,7 +10,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::base::time::Time;
 
-/// The two clocks. Its monotonic one starts at 0 when it is made.
+/// Where the monotonic clock starts: a day from 0, the longest that anything is
+/// kept, so that what is older than the process has its place on it.
+const START_MS: u64 = 86_400_000;
+
+/// The two clocks. Its monotonic one starts at a fixed value when it is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -28,7 +32,7 @@ impl Clock {
     pub fn now(&self) -> Time {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         Time {
-            ms: self.start.elapsed().as_millis() as u64,
+            ms: START_MS + self.start.elapsed().as_millis() as u64,
             unix_ms: since_1970.map_or(0, |elapsed| elapsed.as_millis() as u64),
         }
     }
@@ -89,10 +93,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_starts_at_zero_and_does_not_go_back() {
+    fn the_clock_starts_a_day_in_and_does_not_go_back() {
         let clock = Clock::start();
         let (first, second) = (clock.now(), clock.now());
-        assert!(first.ms < 10_000, "starts at about 0, not at {}", first.ms);
+        let since_ms = first.ms - START_MS;
+        assert!(
+            since_ms < 10_000,
+            "starts a day in, not {since_ms} ms later"
+        );
         assert!(second.ms >= first.ms);
         assert!(
             first.unix_ms > 1_600_000_000_000,

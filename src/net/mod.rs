@@ -11,9 +11,9 @@
 //! let mut config = Config::default();
 //! let event_loop = EventLoop::bind(&config)?;
 //! config.connections_max = event_loop.capacity();
-//! let server = Server::new(config, net::random_seed()?, event_loop.now());
+//! let mut server = Server::new(config, net::random_seed()?, event_loop.now());
 //! let handle = event_loop.handle(); // handle.shutdown(), from any thread, ends it
-//! event_loop.run(server)?;
+//! event_loop.run(&mut server)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -157,15 +157,20 @@ impl EventLoop {
         self.clock.now()
     }
 
+    /// The loop's clock, for what is to be done when it has ended.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Runs `server` until it is shut down by a [`Handle`] and drained.
     ///
     /// # Errors
     /// The system's event queue fails; nothing that a peer does ends the loop.
-    pub fn run(mut self, mut server: Server) -> io::Result<()> {
+    pub fn run(mut self, server: &mut Server) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         let mut now = self.clock.now();
         loop {
-            let timeout = self.poll_timeout(&server, now);
+            let timeout = self.poll_timeout(server, now);
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 Err(_) => events.clear(),
@@ -174,10 +179,10 @@ impl EventLoop {
             now = self.clock.now();
             match self.handle.asked() {
                 Asked::End => return Ok(()),
-                Asked::Drain if !self.draining => self.drain(&mut server, now),
+                Asked::Drain if !self.draining => self.drain(server, now),
                 _ => {}
             }
-            self.turn(&mut server, now, &events);
+            self.turn(server, now, &events);
             if self.draining && server.is_drained() && self.lingering.is_empty() {
                 return Ok(());
             }

@@ -36,8 +36,8 @@ fn start(config: Config) -> Running {
     let addresses = event_loop.addresses();
     let handle = event_loop.handle();
     let thread = std::thread::spawn(move || {
-        let server = Server::new(config, [1; 32], event_loop.now());
-        event_loop.run(server)
+        let mut server = Server::new(config, [1; 32], event_loop.now());
+        event_loop.run(&mut server)
     });
     Running {
         address: addresses[0],
@@ -122,8 +122,8 @@ fn both_families_share_a_port_and_a_connection_is_kept() {
         hosts
     );
     let handle = event_loop.handle();
-    let server = Server::new(config, [1; 32], event_loop.now());
-    let thread = std::thread::spawn(move || event_loop.run(server));
+    let mut server = Server::new(config, [1; 32], event_loop.now());
+    let thread = std::thread::spawn(move || event_loop.run(&mut server));
     for address in addresses {
         let mut stream = TcpStream::connect(address).unwrap();
         for _ in 0..3 {

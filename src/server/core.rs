@@ -25,6 +25,7 @@ use super::callback::{CallbackLimits, Callbacks};
 use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
 use super::idempotency::Idempotency;
+use super::leaving::Leaving;
 use super::origins::Origins;
 use super::stats::Stats;
 
@@ -78,6 +79,9 @@ pub struct Core {
     peers_quiet_until_ms: u64,
     /// When the draining ends, once it has begun.
     pub drained_by_ms: Option<u64>,
+    pub leaving: Leaving,
+    /// For what need not be foreseen, such as who is told first.
+    pub random: Random,
     /// It is a bare WebSocket echo, for conformance tests.
     pub echo: bool,
 }
@@ -123,6 +127,8 @@ impl Core {
             gap_logged_ms: 0,
             peers_quiet_until_ms: 0,
             drained_by_ms: None,
+            leaving: Leaving::default(),
+            random: random.fork(),
             echo: false,
             config,
         }
@@ -286,6 +292,11 @@ impl Core {
                 self.stats.missed
             );
         }
+    }
+
+    /// Whether what is not finished goes on in the next process.
+    pub fn keeps_state(&self) -> bool {
+        !self.config.state_file.as_os_str().is_empty()
     }
 
     /// Whether the server is about to stop.

@@ -18,15 +18,18 @@ mod addresses;
 mod origins;
 mod conn;
 mod acks;
+mod leaving;
 mod core;
 mod admission;
 mod dispatch;
 mod fanout;
 mod polls;
+mod leave;
 mod echo;
 mod stream;
 mod api;
 mod router;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -36,16 +39,19 @@ use std::net::SocketAddr;
 use crate::base::time::Time;
 use crate::config::Config;
 use crate::transport::contract;
-use crate::wire::websocket::close::{GOING_AWAY, NORMAL};
+use crate::wire::websocket::close::NORMAL;
 
 use callback::Event;
-use conn::{Ending, Phase, Role};
+use conn::{Phase, Role};
 use core::Core;
 
 pub use self::addresses::Peer;
 pub use self::conn::{Conn, ConnKey};
 pub use self::core::Action;
 pub use self::fanout::Transmit;
+pub use self::state::{
+    HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError, length as state_length,
+};
 
 /// Chloe, but for the sockets.
 pub struct Server {
@@ -220,16 +226,20 @@ impl Server {
     /// Begins to stop: nothing new is taken, what was accepted is delivered,
     /// streams are closed, polls answered, relays finished.
     pub fn handle_shutdown(&mut self, now: Time) {
+        self.leave(now, false);
+    }
+
+    /// As [`Server::handle_shutdown`], for another process that takes over at once.
+    pub fn handle_restart(&mut self, now: Time) {
+        self.leave(now, true);
+    }
+
+    fn leave(&mut self, now: Time, restart: bool) {
         self.now = now;
         if self.core.is_draining() {
             return;
         }
-        self.core.drained_by_ms = Some(now.after(self.core.config.shutdown_timeout_ms));
-        let keys: Vec<ConnKey> = self.core.conns.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            self.take_leave(now, key);
-        }
-        self.core.callbacks.drain();
+        leave::begin(&mut self.core, now, restart);
         self.pump();
     }
 
@@ -241,6 +251,25 @@ impl Server {
         self.now.ms >= by_ms || (self.core.conns.is_empty() && self.core.callbacks.is_idle())
     }
 
+    // ---- from one process to the next ---------------------------------------
+
+    /// What outlives the process: history, sessions with their cursors, and
+    /// messages that the app has not taken. For the end: the relay is stopped.
+    pub fn save(&mut self, now: Time) -> Vec<u8> {
+        state::save(&mut self.core, now)
+    }
+
+    /// Takes over what [`Server::save`] gave, before anything else is handed in.
+    ///
+    /// # Errors
+    /// It cannot be used. The server is as new then.
+    pub fn restore(&mut self, now: Time, bytes: &[u8]) -> Result<Restored, StateError> {
+        self.now = now;
+        let restored = state::restore(&mut self.core, now, bytes)?;
+        self.pump();
+        Ok(restored)
+    }
+
     // ---- out --------------------------------------------------------------
 
     /// When [`Server::handle_timeout`] has something to do, on the monotonic clock.
@@ -250,6 +279,7 @@ impl Server {
             self.hub_due_ms(),
             self.core.callbacks.poll_timeout(),
             self.core.drained_by_ms.filter(|by_ms| *by_ms > self.now.ms),
+            self.core.leaving.next_ms(),
         ]
         .into_iter()
         .flatten()
@@ -369,41 +399,11 @@ impl Server {
         core.arm(key);
     }
 
-    /// The server stops: says so to the connection in the words of its kind.
-    fn take_leave(&mut self, now: Time, key: ConnKey) {
-        let core = &mut self.core;
-        let Some(conn) = core.conns.get_mut(key) else {
-            return;
-        };
-        match &mut conn.role {
-            Role::WebSocket(stream) => {
-                if stream.ending == Ending::No {
-                    stream.ending = Ending::AfterPending(GOING_AWAY);
-                }
-                core.queue_flush(key);
-            }
-            Role::Http(http) => {
-                let between = matches!(http.phase, Phase::Reading(_));
-                let polling = matches!(http.phase, Phase::Polling(_));
-                if between && !http.input.is_empty() {
-                    // A request is on its way in: it is answered, and told that it is the last.
-                    return;
-                }
-                conn.closing = true;
-                if between && conn.outbox.is_empty() {
-                    core.close(now, key);
-                } else if polling && let Some(mut held) = fanout::take_held(core, now, key) {
-                    held.context.framing.keep_alive = false;
-                    polls::end(core, now, key, held, contract::Ending::Stopping);
-                }
-            }
-            Role::Lane(_) | Role::Reading => {}
-        }
-    }
-
     /// Does what the relay asks for, and passes on what it has to tell.
     fn pump(&mut self) {
         let now = self.now;
+        let lanes = self.lanes.iter().flatten().count();
+        leave::go_on(&mut self.core, now, lanes);
         while let Some(key) = self.core.superseded.pop() {
             self.supersede(now, key);
         }

@@ -42,8 +42,8 @@ impl Chloe {
         let event_loop = EventLoop::bind(&config).unwrap();
         let address = event_loop.addresses()[0];
         let handle = event_loop.handle();
-        let server = Server::new(config, net::random_seed().unwrap(), event_loop.now());
-        let thread = std::thread::spawn(move || event_loop.run(server).unwrap());
+        let mut server = Server::new(config, net::random_seed().unwrap(), event_loop.now());
+        let thread = std::thread::spawn(move || event_loop.run(&mut server).unwrap());
         Chloe {
             address,
             handle,
@@ -53,13 +53,7 @@ impl Chloe {
 
     /// A new raw connection.
     pub fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Client {
-            stream,
-            input: Vec::new(),
-        }
+        Client::connect(self.address)
     }
 
     /// Publishes by `/send` and expects `success`.
@@ -74,18 +68,7 @@ impl Chloe {
 
     /// A WebSocket, its handshake done.
     pub fn websocket(&self) -> WebSocket {
-        let mut client = self.connect();
-        client.write(
-            b"GET /chloe/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        );
-        let head = client.read_head();
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
-        WebSocket {
-            client,
-            decoder: MessageDecoder::new(Role::Client),
-        }
+        WebSocket::over(self.connect())
     }
 
     /// Begins to stop it.
@@ -136,6 +119,17 @@ pub struct Client {
 }
 
 impl Client {
+    /// A new raw connection to a server anywhere.
+    pub fn connect(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client {
+            stream,
+            input: Vec::new(),
+        }
+    }
+
     pub fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
@@ -266,6 +260,21 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
+    /// Makes a connection one, by the handshake.
+    pub fn over(mut client: Client) -> WebSocket {
+        client.write(
+            b"GET /chloe/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        );
+        let head = client.read_head();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+        WebSocket {
+            client,
+            decoder: MessageDecoder::new(Role::Client),
+        }
+    }
+
     pub fn frame(&mut self, opcode: Opcode, payload: &[u8]) {
         let mut frame = Vec::new();
         encode_masked_frame(&mut frame, opcode, payload, [7, 77, 177, 217]);

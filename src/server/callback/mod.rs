@@ -27,6 +27,8 @@ mod event;
 
 mod queue;
 
+mod saved;
+
 mod backoff;
 
 mod verdict;
@@ -48,6 +50,7 @@ pub use event::Event;
 pub use limits::CallbackLimits;
 pub use outcome::{Answer, Failure, GivenUp, Refused};
 pub use queue::Message;
+pub use saved::check;
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -60,6 +63,7 @@ use self::request::{Recipient, webhook_id};
 use self::verdict::{Blame, Verdict};
 use crate::base::outbox::Written;
 use crate::base::random::Random;
+use crate::base::record::Damaged;
 use crate::base::time::Time;
 use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
@@ -94,6 +98,8 @@ pub struct Callbacks {
     url: String,
     full: bool,
     draining: bool,
+    /// What is not out stays queued, for the next process.
+    keeping: bool,
 }
 
 impl Callbacks {
@@ -120,6 +126,7 @@ impl Callbacks {
             url: url_text,
             full: false,
             draining: false,
+            keeping: false,
         }
     }
 
@@ -154,21 +161,70 @@ impl Callbacks {
         self.close_when_drained();
     }
 
-    /// Gives everything up: the time for finishing is over.
+    /// Takes no new messages and sends none any more; what is out is finished.
+    /// The rest stays queued, to be saved by [`Callbacks::save`].
+    pub fn keep(&mut self) {
+        self.keeping = true;
+        self.drain();
+    }
+
+    /// The time for finishing is over: gives everything up, or, after
+    /// [`Callbacks::keep`], puts back what is out.
     pub fn abandon(&mut self, now: Time) {
         self.draining = true;
         for pending in self.lanes.close_all() {
+            if self.keeping {
+                self.queue.put_back(pending, None);
+                continue;
+            }
             self.queue.finish(&pending);
             self.give_up(now, pending, GivenUp::Stopped);
         }
-        while let Some(pending) = self.queue.take_oldest() {
+        while !self.keeping
+            && let Some(pending) = self.queue.take_oldest()
+        {
             self.give_up(now, pending, GivenUp::Stopped);
         }
     }
 
-    /// Whether no message is queued or out.
+    /// Appends what is queued to `out`. What is out counts as queued: nobody
+    /// knows its fate, and the app can tell a second attempt by its `webhook-id`.
+    /// Who waited for an outcome is not kept.
+    pub fn save(&mut self, now: Time, out: &mut Vec<u8>) {
+        self.keep();
+        self.abandon(now);
+        saved::encode(now, self.queue.waiting(), out);
+    }
+
+    /// Queues what [`Callbacks::save`] wrote, and returns how many messages it
+    /// was. They grow old as before. What the limits leave no room for is given
+    /// up, and logged so.
+    ///
+    /// # Errors
+    /// No relay can have written the bytes. Nothing is queued then.
+    pub fn restore(&mut self, now: Time, bytes: &[u8]) -> Result<usize, Damaged> {
+        let messages = saved::decode(bytes)?;
+        let count = messages.len();
+        for saved in messages {
+            let queued_ms = now.from_unix_ms(saved.queued_unix_ms);
+            let (message, webhook_id) = (saved.message(), saved.webhook_id);
+            if self.queue.push(queued_ms, message, webhook_id).is_err() {
+                self.counters.given_up += 1;
+                let session = saved.session;
+                log::warn!("event=relay_given_up code=app_busy session={session:?}");
+            }
+        }
+        self.full |= self.queue.is_high();
+        self.dispatch(now);
+        Ok(count)
+    }
+
+    /// Whether no message is queued or out; after [`Callbacks::keep`], whether none is out.
     pub fn is_idle(&self) -> bool {
-        self.queue.len() == 0
+        match self.keeping {
+            true => self.queue.len() == self.queue.waiting().len(),
+            false => self.queue.len() == 0,
+        }
     }
 
     /// Messages queued or out.
@@ -191,7 +247,10 @@ impl Callbacks {
 
     /// When [`Callbacks::handle_timeout`] wants to be called, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let gate = self.gate.until_ms().filter(|_| self.queue.has_ready());
+        let gate = self
+            .gate
+            .until_ms()
+            .filter(|_| self.queue.has_ready() && !self.keeping);
         let oldest = self.queue.oldest_ms();
         let age = oldest.map(|queued_ms| queued_ms.saturating_add(self.limits.give_up_ms));
         let wake = self.queue.next_wake_ms();
@@ -273,7 +332,7 @@ impl Callbacks {
 
     /// Gives ready messages to free lanes, as long as there are both.
     fn dispatch(&mut self, now: Time) {
-        while self.queue.has_ready() && self.gate.admits(now.ms) {
+        while !self.keeping && self.queue.has_ready() && self.gate.admits(now.ms) {
             let lane = match self.lanes.choose() {
                 Choice::Lane(lane) => lane,
                 Choice::Unresolved => return self.lanes.resolve(),
@@ -287,9 +346,9 @@ impl Callbacks {
     }
 
     fn close_when_drained(&mut self) {
-        if self.draining && self.queue.len() == 0 {
+        if self.draining && self.is_idle() {
             let interrupted = self.lanes.close_all();
-            debug_assert!(interrupted.is_empty(), "an empty queue has nothing out");
+            debug_assert!(interrupted.is_empty(), "nothing is out");
         }
     }
 

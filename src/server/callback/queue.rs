@@ -106,6 +106,11 @@ impl Queue {
         self.messages
     }
 
+    /// The messages that are not out, oldest first.
+    pub fn waiting(&self) -> impl ExactSizeIterator<Item = &Pending> {
+        self.waiting.values()
+    }
+
     /// Above three quarters of a limit: whoever fills the queue should pause.
     /// The last quarter is for what was read before the pause.
     pub fn is_high(&self) -> bool {

@@ -213,3 +213,62 @@ fn draining_finishes_what_is_queued_and_closes_the_lanes() {
     idle.pump();
     assert!(idle.open().is_empty());
 }
+
+#[test]
+fn what_is_kept_is_finished_by_the_next_relay_in_order_with_the_same_ids() {
+    let mut rig = Rig::new(LIMITS);
+    for (session, body) in [(1, "a"), (1, "b"), (2, "c")] {
+        rig.enqueue(session, body).unwrap();
+    }
+    rig.accept(0);
+    rig.accept(1);
+    let out = rig.request(0).unwrap();
+    assert_eq!((out.body.as_str(), rig.body(1).as_str()), ("a", "c"));
+    rig.callbacks.keep();
+    rig.answer(1, OK);
+    assert!(rig.enqueue(3, "late").is_err());
+    assert_eq!(rig.open(), [0, 1], "what is out is waited for");
+    assert!(!rig.callbacks.is_idle());
+    rig.callbacks.abandon(rig.now);
+    rig.pump();
+    assert!(rig.callbacks.is_idle() && rig.open().is_empty());
+    assert_eq!(rig.results(), [taken(204)], "nobody is told a lie");
+    let mut bytes = Vec::new();
+    rig.callbacks.save(rig.now, &mut bytes);
+
+    let mut next = Rig::new(LIMITS);
+    next.now = next.now.plus(1_000);
+    assert_eq!(next.callbacks.restore(next.now, &bytes), Ok(2));
+    next.pump();
+    next.accept(0);
+    let again = next.request(0).unwrap();
+    assert_eq!((again.body, again.webhook_id), (out.body, out.webhook_id));
+    next.answer(0, OK);
+    assert_eq!(next.body(0), "b");
+    next.answer(0, OK);
+    assert!(next.callbacks.is_idle());
+
+    for cut in 0..bytes.len() {
+        let mut none = Rig::new(LIMITS);
+        assert!(none.callbacks.restore(none.now, &bytes[..cut]).is_err());
+        assert!(none.callbacks.is_idle());
+    }
+}
+
+#[test]
+fn a_kept_message_is_given_up_at_its_old_age() {
+    let mut rig = Rig::new(LIMITS);
+    rig.enqueue(1, "a").unwrap();
+    let mut bytes = Vec::new();
+    rig.callbacks.save(rig.now, &mut bytes);
+    let mut next = Rig::new(LIMITS);
+    next.now = next.now.plus(LIMITS.give_up_ms - 1_000);
+    next.callbacks.restore(next.now, &bytes).unwrap();
+    next.pump();
+    next.refuse(0);
+    next.now = next.now.plus(1_000);
+    next.callbacks.handle_timeout(next.now);
+    next.pump();
+    assert!(next.callbacks.is_idle());
+    assert_eq!(next.callbacks.counters().given_up, 1);
+}

@@ -1,0 +1,143 @@
+//! The state file: written at the end of a server, read and removed at the next start.
+//!
+//! It is written to another name in the same folder, synced and renamed, so
+//! what stands under its name is whole. It is removed as soon as it is read:
+//! restored twice, it would give out offsets twice. What cannot be used is set
+//! aside and told in the log, and hinders no start. What it holds is the
+//! server's. Called by `serve`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::base::time::Time;
+use crate::server::{STATE_HEAD_BYTES, Server, state_length};
+
+/// Writes the state of `server` to the file at `path`. Where that fails, the
+/// log says what is lost by it; the end goes on.
+pub fn write(server: &mut Server, now: Time, path: &Path) {
+    let bytes = server.save(now);
+    let beside = beside(path, "new");
+    match write_file(&bytes, &beside, path) {
+        Ok(()) => log::info!(
+            "event=state_written path={} bytes={}",
+            path.display(),
+            bytes.len()
+        ),
+        Err(error) => {
+            let _ = fs::remove_file(&beside);
+            log::error!(
+                "event=state_lost path={} bytes={} reason=\"{error}\" hint=\"history, sessions and messages for the app end with this process; make room, or set state_file to a place with room\"",
+                path.display(),
+                bytes.len()
+            );
+        }
+    }
+}
+
+fn write_file(bytes: &[u8], beside: &Path, path: &Path) -> io::Result<()> {
+    // A file left by one that died while it wrote.
+    match fs::remove_file(beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    // It holds messages and session ids: for its owner alone.
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(beside, path)?;
+    sync_folder(path)
+}
+
+/// Restores `server` from the file at `path`, if there is one, and removes it.
+pub fn read(server: &mut Server, now: Time, path: &Path) {
+    let shown = path.display();
+    let bytes = match read_file(path) {
+        Ok(bytes) => bytes,
+        Err(Unread::Nothing) => return,
+        Err(Unread::Useless(reason)) => return set_aside(path, now, &reason),
+    };
+    match server.restore(now, &bytes) {
+        Ok(restored) => {
+            log::info!(
+                "event=state_restored path={shown} sessions={} publications={} messages={}",
+                restored.sessions,
+                restored.publications,
+                restored.messages
+            );
+            let removed = fs::remove_file(path).and_then(|()| sync_folder(path));
+            if let Err(error) = removed {
+                log::error!(
+                    "event=state_file_stays path={shown} reason=\"{error}\" hint=\"remove it before the next start: it would be restored again\""
+                );
+            }
+        }
+        Err(reason) => set_aside(path, now, &reason.to_string()),
+    }
+}
+
+/// Why there are no bytes.
+enum Unread {
+    /// There is no file.
+    Nothing,
+    Useless(String),
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Unread> {
+    let useless = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Unread::Nothing,
+        _ => Unread::Useless(format!("cannot be read: {error}")),
+    };
+    let metadata = fs::symlink_metadata(path).map_err(useless)?;
+    if !metadata.is_file() {
+        return Err(Unread::Useless("is no regular file".to_owned()));
+    }
+    let mut file = File::open(path).map_err(useless)?;
+    let mut bytes = vec![0; STATE_HEAD_BYTES.min(metadata.len() as usize)];
+    file.read_exact(&mut bytes).map_err(useless)?;
+    // Before the rest is read: whatever else it is may be of any size.
+    let length = state_length(&bytes).map_err(|error| Unread::Useless(error.to_string()))?;
+    if length != metadata.len() {
+        return Err(Unread::Useless(format!(
+            "has {} bytes and should have {length}",
+            metadata.len()
+        )));
+    }
+    file.read_to_end(&mut bytes).map_err(useless)?;
+    Ok(bytes)
+}
+
+/// Puts a file that cannot be used out of the way, for someone to look at.
+fn set_aside(path: &Path, now: Time, reason: &str) {
+    let aside = beside(path, &format!("damaged-{}", now.unix_ms / 1_000));
+    let done = match fs::rename(path, &aside) {
+        Ok(()) => format!("kept as {}", aside.display()),
+        Err(error) => format!("it stays: {error}"),
+    };
+    log::error!(
+        "event=state_unusable path={} reason=\"the state file {reason}\" hint=\"Chloe starts without history and sessions; {done}\"",
+        path.display()
+    );
+}
+
+/// The path with a dot and a word behind it.
+fn beside(path: &Path, word: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(word);
+    name.into()
+}
+
+/// A new name is on the disk only when its folder is.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
