@@ -221,11 +221,11 @@ keys! {
 
     "History":
     /// The most messages that a channel keeps.
-    history_size: usize = 10_000, |&n| check::range(n as u64, 1, 100_000_000);
+    history_size: usize = 100_000, |&n| check::range(n as u64, 1, 100_000_000);
     /// How long a channel keeps a message.
     history_ttl_ms: u64 = 300_000, |&n| check::range(n, 10, DAY);
     /// The most bytes that a channel keeps.
-    history_bytes: usize = 4_194_304, |&n| check::range(n as u64, 1024, GIB);
+    history_bytes: usize = 16_777_216, |&n| check::range(n as u64, 1024, GIB);
     /// The most bytes that all channels together keep.
     history_total_bytes: usize = 67_108_864, |&n| check::range(n as u64, 1024, 1 << 40);
 
@@ -266,6 +266,6 @@ keys! {
     turn_accepts: usize = 64, |&n| check::range(n as u64, 1, 100_000);
 
     "History of certain channels":
-    /// Other limits for channels whose names begin alike, as [[history]] tables.
+    /// Other limits for channels whose names begin alike, as `[[history]]` tables.
     history: Vec<HistoryRule> = Vec::new(), |value| history::check(value);
 }

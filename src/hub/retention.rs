@@ -37,7 +37,7 @@ pub struct Retention {
     /// What a channel keeps that no rule is about.
     pub keep: Keep,
     /// What channels keep whose names begin with the text; the longest text
-    /// wins. At most [`RULES_MAX`].
+    /// wins. There are few of them.
     pub prefixes: Vec<(Box<str>, Keep)>,
     /// Bytes of all channels together; the oldest go first.
     pub total_bytes: usize,
