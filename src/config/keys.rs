@@ -180,6 +180,8 @@ keys! {
     idle_timeout_ms: u64 = 75_000, |&n| check::range(n, 10, DAY);
     /// How long a peer may take nothing of what is written to it.
     write_timeout_ms: u64 = 30_000, |&n| check::range(n, 10, HOUR);
+    /// The least speed at which an answer has to be taken.
+    write_bytes_per_second_min: usize = 1000, |&n| check::range(n as u64, 1, GIB);
     /// The most bytes of answers that wait for one connection.
     outbox_bytes_max: usize = 1_048_576, |&n| check::range(n as u64, 1024, GIB);
 
@@ -192,6 +194,8 @@ keys! {
     ping_interval_ms: u64 = 25_000, |&n| check::range(n, 10, DAY);
     /// How long a pinged WebSocket may take to answer.
     ping_timeout_ms: u64 = 20_000, |&n| check::range(n, 10, HOUR);
+    /// How long a WebSocket may take nothing of what is written to it.
+    slow_consumer_timeout_ms: u64 = 30_000, |&n| check::range(n, 10, DAY);
     /// How long a WebSocket may take to answer a close.
     close_timeout_ms: u64 = 5_000, |&n| check::range(n, 10, HOUR);
 
@@ -266,6 +270,6 @@ keys! {
     turn_accepts: usize = 64, |&n| check::range(n as u64, 1, 100_000);
 
     "History of certain channels":
-    /// Other limits for channels whose names begin alike, as `[[history]]` tables.
+    /// Other limits for channels whose names begin alike: `[[history]]` tables.
     history: Vec<HistoryRule> = Vec::new(), |value| history::check(value);
 }

@@ -33,8 +33,9 @@ pub struct Conn {
     pub paused: bool,
     /// The earliest entry it has in the server's timers.
     pub timer_ms: u64,
-    /// When bytes were last taken by the socket, or began to wait for it.
-    pub wrote_ms: u64,
+    /// Since when what is to be written waits for the socket, bytes that it took
+    /// meanwhile counted in favour of it; `u64::MAX` when nothing waits.
+    pub waits_since_ms: u64,
     /// Whose it is counted as.
     pub address: Option<AddressKey>,
 }
@@ -139,29 +140,26 @@ pub enum Ending {
 impl Conn {
     /// A connection that has just come in.
     pub fn inbound(now: Time, peer: Peer) -> Conn {
-        Conn::new(
-            now,
-            Role::Http(Box::new(HttpConn {
-                peer,
-                decoder: RequestDecoder::default(),
-                input: Buffer::default(),
-                phase: Phase::Reading(Waiting::NothingYet),
-                since_ms: now.ms,
-                finished: false,
-            })),
-        )
+        Conn::new(Role::Http(Box::new(HttpConn {
+            peer,
+            decoder: RequestDecoder::default(),
+            input: Buffer::default(),
+            phase: Phase::Reading(Waiting::NothingYet),
+            since_ms: now.ms,
+            finished: false,
+        })))
     }
 
     /// The relay's lane `index`.
-    pub fn lane(now: Time, index: usize) -> Conn {
+    pub fn lane(index: usize) -> Conn {
         Conn {
             // Until it is connected there is nothing to write to.
             blocked: true,
-            ..Conn::new(now, Role::Lane(index))
+            ..Conn::new(Role::Lane(index))
         }
     }
 
-    fn new(now: Time, role: Role) -> Conn {
+    fn new(role: Role) -> Conn {
         Conn {
             role,
             outbox: Outbox::default(),
@@ -170,7 +168,7 @@ impl Conn {
             closing: false,
             paused: false,
             timer_ms: u64::MAX,
-            wrote_ms: now.ms,
+            waits_since_ms: u64::MAX,
             address: None,
         }
     }
@@ -188,8 +186,7 @@ impl Conn {
 
     /// When something about this connection is late, on the monotonic clock.
     pub fn deadline_ms(&self, config: &Config) -> Option<u64> {
-        let stuck = (self.blocked && !self.outbox.is_empty())
-            .then(|| self.wrote_ms.saturating_add(config.write_timeout_ms));
+        let stuck = self.stuck_at_ms(config);
         let own = match &self.role {
             // What is on its way out has the limit of writing, and no other.
             Role::Http(_) if self.closing => None,
@@ -198,6 +195,32 @@ impl Conn {
             Role::Lane(_) | Role::Reading => None,
         };
         [stuck, own].into_iter().flatten().min()
+    }
+
+    /// When the peer will have kept us waiting for too long. What a slow stream
+    /// is owed stands in logs and takes no room; an answer does.
+    pub fn stuck_at_ms(&self, config: &Config) -> Option<u64> {
+        let limit_ms = match &self.role {
+            Role::WebSocket(_) => config.slow_consumer_timeout_ms,
+            Role::Http(_) if !self.outbox.is_empty() => config.write_timeout_ms,
+            _ => return None,
+        };
+        self.blocked
+            .then(|| self.waits_since_ms.saturating_add(limit_ms))
+    }
+
+    /// Takes note that the socket took `count` bytes. A stream is well that
+    /// takes any; of an answer so many a second have to be taken, or a reader of
+    /// one byte a second would hold it for ever.
+    pub fn note_taken(&mut self, now: Time, count: usize, config: &Config) {
+        self.waits_since_ms = match &self.role {
+            Role::Http(_) if count > 0 => {
+                let worth_ms = count as u64 * 1_000 / config.write_bytes_per_second_min as u64;
+                now.ms.min(self.waits_since_ms.saturating_add(worth_ms))
+            }
+            _ if count > 0 => now.ms,
+            _ => self.waits_since_ms,
+        };
     }
 }
 

@@ -148,9 +148,7 @@ impl Core {
     /// Queues a response. If the connection does not stay open, it is closed behind it.
     pub fn respond(&mut self, now: Time, key: ConnKey, response: &Response<'_>, framing: &Framing) {
         if let Some(conn) = self.conns.get_mut(key) {
-            if conn.outbox.is_empty() {
-                conn.wrote_ms = now.ms;
-            }
+            conn.waits_since_ms = conn.waits_since_ms.min(now.ms);
             response.encode(conn.outbox.tail(), framing);
             conn.closing |= !framing.keep_alive;
         }

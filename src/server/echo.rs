@@ -18,9 +18,7 @@ pub fn answer(core: &mut Core, now: Time, key: ConnKey, event: &Event<'_>) {
         Event::Ping(_) | Event::Pong(_) | Event::Close { .. } => return,
     };
     if let Some(conn) = core.conns.get_mut(key) {
-        if conn.outbox.is_empty() {
-            conn.wrote_ms = now.ms;
-        }
+        conn.waits_since_ms = conn.waits_since_ms.min(now.ms);
         encode_frame(conn.outbox.tail(), opcode, true, payload);
     }
     core.queue_flush(key);

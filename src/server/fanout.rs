@@ -9,6 +9,7 @@ use std::io::{self, IoSlice, Write};
 
 use crate::base::outbox::Written;
 use crate::base::time::Time;
+use crate::config::Config;
 use crate::hub::SessionKey;
 use crate::transport::contract::{Answer, Batch};
 use crate::transport::websocket;
@@ -45,28 +46,46 @@ const STEPS: usize = 16;
 /// Writes what the connection has to write.
 pub fn transmit(core: &mut Core, now: Time, key: ConnKey, writer: &mut impl Write) -> Transmit {
     match write_all(core, now, key, writer) {
-        Ok(Step::Done) => Transmit::Idle,
+        Ok(Step::Done) => {
+            if let Some(conn) = core.conns.get_mut(key) {
+                conn.waits_since_ms = u64::MAX;
+            }
+            Transmit::Idle
+        }
         Ok(Step::More) => {
-            wait_for_writable(core, key);
+            wait_for_writable(core, now, key);
             Transmit::More
         }
         Ok(Step::Blocked) => {
-            if let Some(conn) = core.conns.get_mut(key) {
-                // What found the socket full begins to wait now.
-                conn.wrote_ms = now.ms;
-            }
-            wait_for_writable(core, key);
+            wait_for_writable(core, now, key);
             Transmit::Blocked
         }
         Err(_) => Transmit::Failed,
     }
 }
 
-fn wait_for_writable(core: &mut Core, key: ConnKey) {
+fn wait_for_writable(core: &mut Core, now: Time, key: ConnKey) {
     if let Some(conn) = core.conns.get_mut(key) {
         conn.blocked = true;
+        conn.waits_since_ms = conn.waits_since_ms.min(now.ms);
     }
     core.arm(key);
+}
+
+/// Closes a connection whose peer took too little for too long. It could not
+/// read a Close either. Its session lives on, and is told what it missed.
+pub fn cut(core: &mut Core, now: Time, key: ConnKey) {
+    let stream = core.conns.get(key).map(|conn| &conn.role);
+    let limit = if matches!(stream, Some(Role::WebSocket(_))) {
+        core.stats.slow_closed += 1;
+        "slow_consumer_timeout_ms"
+    } else {
+        "write_timeout_ms"
+    };
+    if core.may_log(now) {
+        log::info!("event=slow_peer action=close limit={limit}");
+    }
+    core.close(now, key);
 }
 
 /// How a piece of writing ended.
@@ -95,7 +114,7 @@ fn write_all(
                 Written::Blocked => Step::Blocked,
             });
         }
-        if write_outbox(conn, now, writer)? == Written::Blocked {
+        if write_outbox(conn, now, &core.config, writer)? == Written::Blocked {
             return Ok(Step::Blocked);
         }
         let step = match &conn.role {
@@ -110,15 +129,18 @@ fn write_all(
     Ok(Step::More)
 }
 
-fn write_outbox(conn: &mut Conn, now: Time, writer: &mut impl Write) -> io::Result<Written> {
+fn write_outbox(
+    conn: &mut Conn,
+    now: Time,
+    config: &Config,
+    writer: &mut impl Write,
+) -> io::Result<Written> {
     let before = conn.outbox.len();
     if before == 0 {
         return Ok(Written::All);
     }
     let written = conn.outbox.write_to(writer);
-    if conn.outbox.len() < before {
-        conn.wrote_ms = now.ms;
-    }
+    conn.note_taken(now, before - conn.outbox.len(), config);
     written
 }
 
@@ -167,7 +189,7 @@ fn write_stream(
     if written == 0 {
         return Ok(Step::Blocked);
     }
-    conn.wrote_ms = now.ms;
+    conn.note_taken(now, written, &core.config);
     core.stats.deliveries += core.hub.advance(session, written, conn.outbox.tail());
     Ok(Step::More)
 }

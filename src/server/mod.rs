@@ -380,12 +380,9 @@ impl Server {
         {
             return core.arm(key);
         }
-        let stuck_ms = conn.wrote_ms.saturating_add(core.config.write_timeout_ms);
-        if conn.blocked && !conn.outbox.is_empty() && stuck_ms <= now.ms {
-            if core.may_log(now) {
-                log::info!("event=write_timeout action=close");
-            }
-            return core.close(now, key);
+        let stuck_at_ms = conn.stuck_at_ms(&core.config);
+        if stuck_at_ms.is_some_and(|at_ms| at_ms <= now.ms) {
+            return fanout::cut(core, now, key);
         }
         match &conn.role {
             Role::Http(http) if matches!(http.phase, Phase::Polling(_)) => {
@@ -416,7 +413,7 @@ impl Server {
                     self.core.actions.push_back(Action::Resolve { host, port });
                 }
                 Event::Connect { lane, address } => {
-                    let key = self.core.conns.insert(Conn::lane(now, lane));
+                    let key = self.core.conns.insert(Conn::lane(lane));
                     self.lanes[lane] = Some(key);
                     self.core
                         .actions

@@ -239,7 +239,6 @@ fn file(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, framing
             if let Some(conn) = core.conns.get_mut(key) {
                 response.encode_head_with_length(conn.outbox.tail(), &framing, length);
                 conn.closing |= !framing.keep_alive;
-                conn.wrote_ms = now.ms;
             }
             if let Some(body) = body {
                 core.set_phase(now, key, Phase::Sending(Sending::File(body)));

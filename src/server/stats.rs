@@ -20,6 +20,8 @@ pub struct Stats {
     pub deliveries: u64,
     /// Publications that left the log before a reader got them.
     pub missed: u64,
+    /// WebSockets closed because they took nothing for too long.
+    pub slow_closed: u64,
     /// Open WebSockets and held polls, now.
     pub websockets: u64,
     pub polls: u64,
@@ -32,6 +34,8 @@ pub struct Picture {
     pub sessions: usize,
     pub channels: usize,
     pub log_bytes: usize,
+    /// Answers and rests of frames that wait for their sockets.
+    pub outbox_bytes: usize,
     pub relay_queued: usize,
     pub relay_taken: u64,
     pub relay_retried: u64,
@@ -59,6 +63,8 @@ impl Stats {
             "publications": self.publications,
             "deliveries": self.deliveries,
             "missed": self.missed,
+            "slow_closed": self.slow_closed,
+            "outbox_bytes": picture.outbox_bytes,
             "messages": self.messages,
             "relay": {
                 "queued": picture.relay_queued,

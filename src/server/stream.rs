@@ -231,9 +231,6 @@ pub fn say(core: &mut Core, now: Time, key: ConnKey, reply: &Reply, id: Option<&
     if matches!(&conn.role, Role::WebSocket(stream) if stream.ending.has_begun()) {
         return;
     }
-    if conn.outbox.is_empty() {
-        conn.wrote_ms = now.ms;
-    }
     websocket::reply(conn.outbox.tail(), reply, id);
     if conn.outbox.len() > limit {
         // It asks and does not read: there is no one to be told.

@@ -102,6 +102,7 @@ pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Resp
         sessions: core.hub.session_count(),
         channels: core.hub.channel_count(),
         log_bytes: core.hub.log_bytes(),
+        outbox_bytes: core.conns.iter().map(|(_, conn)| conn.outbox.len()).sum(),
         relay_queued: core.callbacks.queued(),
         relay_taken: relay.taken,
         relay_retried: relay.retried,
