@@ -24,6 +24,37 @@ impl Tables {
             .flatten()
     }
 
+    /// The whole backlog, if it is of one channel, which it nearly always is:
+    /// what `pending` gives then, without merging anything.
+    pub fn only_run(&self, key: SessionKey) -> Option<Run<'_>> {
+        let session = self.sessions.get(key)?;
+        let mut only = None;
+        for (number, subscription) in session.subscriptions.iter().enumerate() {
+            let (_, channel) = self.channels.at(subscription.channel)?;
+            if subscription.cursor < channel.log.next() {
+                if only.is_some() {
+                    return None;
+                }
+                only = Some((number, &channel.log, subscription.cursor));
+            }
+        }
+        let (subscription, log, cursor) = only?;
+        let (from, to) = (cursor.max(log.first()), log.next());
+        Some(Run {
+            subscription,
+            from,
+            to,
+            bytes: log.frames(from, to),
+        })
+    }
+
+    /// All of the run that `only_run` gave, up to `to`, is written.
+    pub fn pass_run(&mut self, key: SessionKey, subscription: usize, to: Offset) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.subscriptions[subscription].cursor = to;
+        }
+    }
+
     /// Whether the session is owed anything.
     pub fn is_behind(&self, key: SessionKey) -> bool {
         self.sessions.get(key).is_some_and(|session| {

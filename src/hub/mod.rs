@@ -85,8 +85,6 @@ impl Hub {
         }
     }
 
-    // ---- sessions -------------------------------------------------------
-
     /// Opens a session, asleep and subscribed to `/all` from here on.
     ///
     /// # Errors
@@ -164,8 +162,6 @@ impl Hub {
         }
     }
 
-    // ---- subscriptions --------------------------------------------------
-
     /// Subscribes the session to the channel `name`, from here on or from
     /// behind `since`. Subscribing again changes nothing but the cursor, and
     /// that only with `since`.
@@ -221,8 +217,6 @@ impl Hub {
     ) -> Vec<(Arc<str>, Standing)> {
         self.tables.resume(key, positions, asking)
     }
-
-    // ---- publications ---------------------------------------------------
 
     /// Appends a publication to the channel `name`. `encode` writes its frame,
     /// given the offset, and the epoch if a reader may not know it yet.
@@ -308,6 +302,16 @@ impl Hub {
         self.tables.pending(key)
     }
 
+    /// The whole backlog, if it is of one channel, which it nearly always is.
+    pub fn only_run(&self, key: SessionKey) -> Option<Run<'_>> {
+        self.tables.only_run(key)
+    }
+
+    /// All of the run that [`Hub::only_run`] gave is written.
+    pub fn pass_run(&mut self, key: SessionKey, subscription: usize, to: Offset) {
+        self.tables.pass_run(key, subscription, to);
+    }
+
     /// Whether the session is owed anything.
     pub fn is_behind(&self, key: SessionKey) -> bool {
         self.tables.is_behind(key)
@@ -348,8 +352,6 @@ impl Hub {
         self.tables.rewind(key, stream);
     }
 
-    // ---- from one process to the next -----------------------------------
-
     /// Appends logs, epochs and sessions with their cursors to `out`. What was
     /// written to a stream that may yet have failed counts as not delivered.
     pub fn save(&self, now: Time, out: &mut Vec<u8>) {
@@ -378,8 +380,6 @@ impl Hub {
         Ok(self.tables.restored())
     }
 
-    // ---- time -----------------------------------------------------------
-
     /// Ends the sessions that slept too long and drops what is too old.
     pub fn expire(&mut self, now: Time) {
         while let Some(ended) = self.tables.take_ended(now.ms, &mut self.ends) {
@@ -397,8 +397,6 @@ impl Hub {
         let due = [self.ends.next_ms(), ages, self.promises.next_ms()];
         due.into_iter().flatten().min()
     }
-
-    // ---- counts ---------------------------------------------------------
 
     /// Live sessions.
     pub fn session_count(&self) -> usize {
@@ -419,8 +417,6 @@ impl Hub {
     pub fn readers(&self, name: &str) -> usize {
         self.tables.readers(name)
     }
-
-    // ---- inside ---------------------------------------------------------
 
     fn channel_for(&mut self, name: &str) -> Result<Key<Channel>, HubError> {
         if let Some(&channel) = self.tables.names.get(name) {
