@@ -177,7 +177,6 @@ fn write_stream(
                 // nothing is merged, and nothing can have come meanwhile.
                 core.hub.pass_run(session, subscription, to);
                 core.stats.deliveries += count;
-                note_written(core, now, key);
                 return Ok(Step::Done);
             }
             written
@@ -216,12 +215,6 @@ fn write_runs(
         return Ok(None);
     }
     write_vectored(writer, &slices[..used]).map(Some)
-}
-
-fn note_written(core: &mut Core, now: Time, key: ConnKey) {
-    if let Some(conn) = core.conns.get_mut(key) {
-        conn.wrote_ms = now.ms;
-    }
 }
 
 fn is_attached(core: &Core, session: SessionKey, key: ConnKey) -> bool {
