@@ -96,6 +96,14 @@ impl Log {
         })
     }
 
+    /// Standard error as it was before.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn before(&self) -> io::Result<File> {
+        self.before.try_clone()
+    }
+
     /// What SIGHUP opens anew.
     pub fn target(&self) -> Arc<Target> {
         Arc::clone(&self.target)

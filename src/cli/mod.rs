@@ -14,6 +14,8 @@ mod places;
 mod settings;
 
 mod pid_file;
+mod inherited;
+mod handover;
 mod signals;
 mod state_file;
 
@@ -45,7 +47,10 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse(std::env::args_os().skip(1));
     match arguments.and_then(|arguments| run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => {
+            handover::refuse(&failure);
+            failure.report()
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub struct PidFile {
     path: PathBuf,
     /// Open as long as the lock is to hold.
     _locked: File,
+    /// The next process takes it over as it is.
+    left: bool,
 }
 
 impl PidFile {
@@ -53,17 +55,34 @@ impl PidFile {
         Ok(PidFile {
             path: path.to_owned(),
             _locked: file,
+            left: false,
         })
+    }
+}
+
+impl PidFile {
+    /// Lets go of the file without removing it: another process takes it over.
+    pub fn leave(mut self) {
+        self.left = true;
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
+        if !self.left
+            && let Err(error) = fs::remove_file(&self.path)
+        {
             let path = self.path.display();
             log::warn!("event=pid_file_stays path={path} reason=\"{error}\"");
         }
     }
+}
+
+/// Where a process that cannot restart says why, for `chloe restart` to tell.
+pub fn failure_file(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".failed");
+    name.into()
 }
 
 /// The process that holds the pid file at `path`; `None` if none does.

@@ -1,20 +1,92 @@
-//! `chloe restart`: stops the server if it runs, then starts it.
+//! `chloe restart`: lets the server that runs hand over to a new process.
 //!
-//! The settings were read before: a mistake in them stops nothing. Called by
-//! `cli::main`.
+//! The new one has the settings of the one that runs; if this command was given
+//! others, it is stopped and started in place of that. The settings were read
+//! before: a mistake in them stops nothing. Called by `cli::main`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::arguments::Arguments;
-use super::failure::Failure;
+use super::failure::{Failure, say};
+use super::pid_file::{self, failure_file};
+use super::places::Places;
 use super::{start, stop};
 use crate::config::Config;
 
-/// Stops and starts.
+/// What a restart may take beyond `shutdown_timeout_ms`.
+const GRACE_MS: u64 = 45_000;
+/// How often it is looked who runs.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Restarts the server, or starts it if it does not run.
 ///
 /// # Errors
-/// As [`stop::run`], but for a server that does not run, and [`start::run`].
+/// The new process does not start, and the old one goes on; or as
+/// [`stop::run`] and [`start::run`].
 pub fn run(arguments: &Arguments, config: &Config) -> Result<(), Failure> {
-    match stop::run(config) {
-        Ok(()) | Err(Failure::NotRunning(_)) => start::run(arguments, config),
-        Err(failure) => Err(failure),
+    let path = Places::of_process().pid_file(config);
+    match pid_file::holder(&path)? {
+        Some(pid) if has_settings(pid, arguments) => hand_over(pid, &path, config),
+        Some(_) => match stop::run(config) {
+            Ok(()) | Err(Failure::NotRunning(_)) => start::run(arguments, config),
+            Err(failure) => Err(failure),
+        },
+        None => start::run(arguments, config),
     }
+}
+
+/// Whether the process was started with the same settings on its command line.
+fn has_settings(pid: Pid, arguments: &Arguments) -> bool {
+    let Ok(line) = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())) else {
+        return false;
+    };
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    let words = line.split(|&byte| byte == 0).skip(1);
+    let words = words.map(|word| OsString::from_vec(word.to_vec()));
+    Arguments::parse(words).is_ok_and(|running| {
+        running.config_file == arguments.config_file && running.settings == arguments.settings
+    })
+}
+
+fn hand_over(pid: Pid, path: &Path, config: &Config) -> Result<(), Failure> {
+    let failed = failure_file(path);
+    let _ = fs::remove_file(&failed);
+    kill_process(pid, Signal::USR2).map_err(|error| {
+        let pid = pid.as_raw_nonzero();
+        Failure::Failed(format!("cannot ask process {pid} to restart: {error}"))
+    })?;
+    let patience = Duration::from_millis(config.shutdown_timeout_ms.saturating_add(GRACE_MS));
+    let begun = Instant::now();
+    while begun.elapsed() < patience {
+        match pid_file::holder(path)? {
+            Some(next) if next != pid => {
+                let next = next.as_raw_nonzero();
+                return say(&format!("Chloe has restarted: process {next}\n"));
+            }
+            _ => {}
+        }
+        if let Ok(reason) = fs::read_to_string(&failed)
+            && reason.ends_with('\n')
+        {
+            let _ = fs::remove_file(&failed);
+            return Err(Failure::Failed(format!(
+                "the new process does not start, and process {} goes on: {}",
+                pid.as_raw_nonzero(),
+                reason.trim_end()
+            )));
+        }
+        sleep(LOOK);
+    }
+    Err(Failure::Failed(format!(
+        "process {} has not handed over in {} s; its log may tell why",
+        pid.as_raw_nonzero(),
+        patience.as_secs()
+    )))
 }

@@ -5,16 +5,19 @@
 //! `cli::main`, `start` and `demo`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::failure::Failure;
+use super::handover::{Handover, Predecessor};
+use super::inherited;
 use super::logging::Log;
-use super::pid_file::PidFile;
+use super::pid_file::{PidFile, failure_file};
 use super::places::{Places, is_set};
 use super::signals::{self, Hangup};
 use super::state_file;
 use crate::base::time::Time;
 use crate::config::Config;
-use crate::net::{EventLoop, random_seed};
+use crate::net::{EventLoop, Given, random_seed};
 use crate::server::Server;
 
 /// Runs in the foreground until it is told to end.
@@ -50,40 +53,92 @@ pub fn run_server(
     make: impl FnOnce(Config, [u8; 32], Time) -> Server,
     listening: impl FnOnce(&EventLoop) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let hangup = Hangup::of(log_file.is_some());
-    let log = Log::begin(&config.log_level, log_file)?;
-    let pid_file = match is_set(&config.pid_file) {
-        true => Some(PidFile::create(&config.pid_file)?),
-        false => None,
-    };
-    check_doc_root(&config.doc_root)?;
-    let event_loop = EventLoop::bind(&config).map_err(|e| Failure::Failed(e.to_string()))?;
-    // Who is one too many is turned away at once, and does not wait for a file.
-    config.connections_max = event_loop.capacity();
-    let seed = random_seed()
-        .map_err(|e| Failure::Failed(format!("the system gives no random numbers: {e}")))?;
-    let state_path = config.state_file.clone();
-    let mut server = make(config, seed, event_loop.now());
-    signals::watch(event_loop.handle(), hangup, log.target())
+    let (predecessor, given) = Predecessor::of_process()?.unzip();
+    let ended = (|| {
+        let hangup = Hangup::of(log_file.is_some());
+        let log = Log::begin(&config.log_level, log_file)?;
+        let mut pid_file = match predecessor {
+            None => create_pid_file(&config.pid_file)?,
+            Some(_) => None,
+        };
+        check_doc_root(&config.doc_root)?;
+        let given = given.map_or_else(given_by_systemd, Ok)?;
+        let all = given.all;
+        let event_loop =
+            EventLoop::bind_with(&config, given).map_err(|e| Failure::Failed(e.to_string()))?;
+        let seed = random_seed()
+            .map_err(|e| Failure::Failed(format!("the system gives no random numbers: {e}")))?;
+        // Who is one too many is turned away at once, and does not wait for a file.
+        config.connections_max = event_loop.capacity();
+        let (pid_path, state_path) = (config.pid_file.clone(), config.state_file.clone());
+        let mut server = make(config, seed, event_loop.now());
+        if let Some(predecessor) = &predecessor {
+            predecessor.take_turn()?;
+            pid_file = create_pid_file(&pid_path)?;
+        }
+        let failed = is_set(&pid_path).then(|| failure_file(&pid_path));
+        let handle = event_loop.handle();
+        let handover = event_loop
+            .listening()
+            .and_then(|sockets| Handover::new(handle, sockets, all, log.before()?, failed))
+            .map_err(|e| Failure::Failed(format!("a restart cannot be prepared: {e}")))?;
+        signals::watch(
+            event_loop.handle(),
+            Arc::clone(&handover),
+            hangup,
+            log.target(),
+        )
         .map_err(|e| Failure::Failed(format!("the system lets no signals be watched: {e}")))?;
-    listening(&event_loop)?;
+        listening(&event_loop)?;
+        serve(event_loop, &mut server, &state_path, || {
+            let next = handover.end();
+            match (pid_file, &next) {
+                (Some(pid_file), Some(_)) => pid_file.leave(),
+                // Before it is told that it ended: whoever starts the next finds no file.
+                (pid_file, _) => drop(pid_file),
+            }
+            next
+        })
+    })();
+    if let (Err(failure), Some(predecessor)) = (&ended, &predecessor) {
+        predecessor.refuse(failure);
+    }
+    ended
+}
+
+/// From the restored state to the written one. What `end` returns is dropped last.
+fn serve<Next>(
+    event_loop: EventLoop,
+    server: &mut Server,
+    state_path: &Path,
+    end: impl FnOnce() -> Next,
+) -> Result<(), Failure> {
     let clock = event_loop.clock();
-    if is_set(&state_path) {
-        state_file::read(&mut server, clock.now(), &state_path);
+    if is_set(state_path) {
+        state_file::read(server, clock.now(), state_path);
     }
     let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
     log::info!("event=started version={version} pid={pid}");
-    let result = event_loop.run(&mut server);
-    if is_set(&state_path) {
-        state_file::write(&mut server, clock.now(), &state_path);
+    let result = event_loop.run(server);
+    if is_set(state_path) {
+        state_file::write(server, clock.now(), state_path);
     }
-    // Before it is told that it ended: whoever starts the next finds no file.
-    drop(pid_file);
+    let _next = end();
     match &result {
         Ok(()) => log::info!("event=stopped pid={pid}"),
         Err(error) => log::error!("event=failed pid={pid} reason=\"{error}\""),
     }
     result.map_err(|e| Failure::Failed(format!("the event loop failed: {e}; start Chloe anew")))
+}
+
+fn create_pid_file(path: &Path) -> Result<Option<PidFile>, Failure> {
+    is_set(path).then(|| PidFile::create(path)).transpose()
+}
+
+fn given_by_systemd() -> Result<Given, Failure> {
+    let sockets = inherited::of_process()?;
+    let all = !sockets.is_empty();
+    Ok(Given { sockets, all })
 }
 
 /// A folder that is not there would be told only to each browser, as 404.

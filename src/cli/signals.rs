@@ -7,9 +7,10 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use super::handover::Handover;
 use super::logging::Target;
 use crate::net::Handle;
 
@@ -37,28 +38,34 @@ impl Hangup {
 }
 
 /// Begins to watch. SIGTERM and SIGINT begin the shutdown, a second one ends
-/// it at once; SIGHUP does what `hangup` says.
+/// it at once; SIGUSR2 begins the restart; SIGHUP does what `hangup` says.
 ///
 /// # Errors
 /// The system takes no handler or gives no thread.
-pub fn watch(handle: Handle, hangup: Hangup, log: Arc<Target>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+pub fn watch(
+    handle: Handle,
+    handover: Arc<Handover>,
+    hangup: Hangup,
+    log: Arc<Target>,
+) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
+    let stop = move |handover: &Handover, signal| {
+        log::info!("event=stopping signal={signal}");
+        handover.forget();
+        handle.shutdown();
+    };
     let watching = move || {
         for signal in signals.forever() {
             match (signal, hangup) {
                 (SIGHUP, Hangup::Reopen) => log.reopen(),
                 (SIGHUP, Hangup::Ignore) => {}
-                (SIGTERM, _) => stop(&handle, "SIGTERM"),
-                (SIGINT, _) => stop(&handle, "SIGINT"),
-                _ => stop(&handle, "SIGHUP"),
+                (SIGUSR2, _) => handover.begin(),
+                (SIGTERM, _) => stop(&handover, "SIGTERM"),
+                (SIGINT, _) => stop(&handover, "SIGINT"),
+                _ => stop(&handover, "SIGHUP"),
             }
         }
     };
     let thread = thread::Builder::new().name("signals".to_owned());
     thread.spawn(watching).map(drop)
-}
-
-fn stop(handle: &Handle, signal: &str) {
-    log::info!("event=stopping signal={signal}");
-    handle.shutdown();
 }

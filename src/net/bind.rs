@@ -34,6 +34,10 @@ pub enum BindError {
     Nowhere,
     /// The system gives no event queue.
     Poll(io::Error),
+    /// A socket that this process was given is none to listen on.
+    NotListening(String),
+    /// A socket that this process was given cannot be used.
+    Given(io::Error),
 }
 
 impl fmt::Display for BindError {
@@ -58,6 +62,14 @@ impl fmt::Display for BindError {
             BindError::Nowhere => write!(
                 f,
                 "there is no address to listen on; give listen_addresses one that this host has, such as \"0.0.0.0\", or set unix_socket"
+            ),
+            BindError::NotListening(address) => write!(
+                f,
+                "a socket that Chloe was given to listen on ({address}) does not listen; in a systemd socket unit use ListenStream, and Accept=no"
+            ),
+            BindError::Given(error) => write!(
+                f,
+                "a socket that Chloe was given to listen on cannot be used: {error}"
             ),
             BindError::Poll(error) => {
                 write!(f, "the system gives Chloe no event queue: {error}")
@@ -103,9 +115,10 @@ fn fmt_unix(f: &mut fmt::Formatter<'_>, path: &Path, error: &io::Error) -> fmt::
 impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            BindError::Tcp(_, error) | BindError::Unix(_, error) | BindError::Poll(error) => {
-                Some(error)
-            }
+            BindError::Tcp(_, error)
+            | BindError::Unix(_, error)
+            | BindError::Poll(error)
+            | BindError::Given(error) => Some(error),
             _ => None,
         }
     }
@@ -206,6 +219,21 @@ impl SocketFile {
             path: path.to_owned(),
             identity: identity(path)?,
         })
+    }
+}
+
+impl SocketFile {
+    /// The file of a socket that the process before has bound; ours from now on.
+    pub(super) fn taken_over(path: &Path) -> Option<SocketFile> {
+        Some(SocketFile {
+            path: path.to_owned(),
+            identity: identity(path).ok()?,
+        })
+    }
+
+    /// Leaves the file where it is: another process goes on with the socket.
+    pub(super) fn leave(&mut self) {
+        self.identity = (0, 0);
     }
 }
 

@@ -4,7 +4,7 @@
 //! Called by `cli` from its signal thread, and by `resolve`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use mio::Waker;
 
@@ -15,6 +15,8 @@ pub(super) enum Asked {
     Nothing,
     /// Take nothing new, finish what is there.
     Drain,
+    /// The same, for another process that goes on.
+    HandOver,
     /// End at once.
     End,
 }
@@ -27,6 +29,7 @@ pub struct Handle(Arc<Shared>);
 struct Shared {
     waker: Waker,
     calls: AtomicU8,
+    handing_over: AtomicBool,
 }
 
 impl Handle {
@@ -34,6 +37,7 @@ impl Handle {
         Handle(Arc::new(Shared {
             waker,
             calls: AtomicU8::new(0),
+            handing_over: AtomicBool::new(false),
         }))
     }
 
@@ -50,8 +54,21 @@ impl Handle {
         self.wake();
     }
 
+    /// As the first call of [`Handle::shutdown`], for another process that goes
+    /// on with the listening sockets.
+    pub fn hand_over(&self) {
+        self.0.handing_over.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Whether the loop hands over, and nobody has asked it to shut down since.
+    pub fn is_handing_over(&self) -> bool {
+        self.asked() == Asked::HandOver
+    }
+
     pub(super) fn asked(&self) -> Asked {
         match self.0.calls.load(Ordering::SeqCst) {
+            0 if self.0.handing_over.load(Ordering::SeqCst) => Asked::HandOver,
             0 => Asked::Nothing,
             1 => Asked::Drain,
             _ => Asked::End,

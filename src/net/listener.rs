@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use mio::event::Source;
@@ -11,6 +12,7 @@ use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 
 use super::bind::{self, BindError, SocketFile};
+use super::given::{self, Adopted, Given};
 use super::socket::Stream;
 use crate::base::time::Time;
 use crate::config::Config;
@@ -23,10 +25,8 @@ const PAUSE_MS: u64 = 1_000;
 
 enum Kind {
     Tcp(TcpListener),
-    Unix(
-        UnixListener,
-        #[allow(dead_code, reason = "removes its file when dropped")] SocketFile,
-    ),
+    /// With its file, if that is ours to remove.
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 struct Listener {
@@ -45,16 +45,22 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Opens every address of `listen_addresses`, and the Unix socket.
+    /// Opens every address of `listen_addresses`, and the Unix socket; what is
+    /// open already is taken from `given`.
     ///
     /// # Errors
     /// The first that cannot be opened. What was opened before is closed again.
-    pub(super) fn bind(config: &Config) -> Result<Listeners, BindError> {
-        let mut kinds = bind_addresses(&config.listen_addresses, config.port)?;
-        if let Some(path) = unix_socket_path(config) {
-            let (listener, file) = bind::unix(path)?;
-            log::info!("event=listening unix_socket={}", path.display());
-            kinds.push(Kind::Unix(listener, file));
+    pub(super) fn bind(config: &Config, given: Given) -> Result<Listeners, BindError> {
+        let all = given.all;
+        let mut open = given::adopt(given.sockets)?;
+        let mut kinds = Vec::new();
+        if all {
+            kinds.extend(open.drain(..).map(serve_given));
+        } else {
+            kinds = bind_addresses(&config.listen_addresses, config.port, &mut open)?;
+            if let Some(path) = unix_socket_path(config) {
+                kinds.push(bind_unix(path, &mut open)?);
+            }
         }
         if kinds.is_empty() {
             return Err(BindError::Nowhere);
@@ -142,9 +148,31 @@ impl Listeners {
         self.paused_until
     }
 
-    /// Stops listening for good, and removes the Unix socket's file.
-    pub(super) fn close(&mut self) {
-        self.list.clear();
+    /// The sockets once more, for another process.
+    pub(super) fn try_clone(&self) -> io::Result<Vec<OwnedFd>> {
+        let sockets = self.list.iter().map(|listener| match &listener.kind {
+            Kind::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Kind::Unix(listener, _) => listener.as_fd().try_clone_to_owned(),
+        });
+        sockets.collect()
+    }
+
+    /// Stops listening for good, and removes the Unix socket's file, unless
+    /// another process goes on with the sockets.
+    pub(super) fn close(&mut self, registry: &Registry, handed_over: bool) {
+        for mut listener in self.list.drain(..) {
+            // The other process holds the sockets open: closing them here does
+            // not take them out of the queue.
+            let _ = match &mut listener.kind {
+                Kind::Tcp(socket) => registry.deregister(socket),
+                Kind::Unix(socket, file) => {
+                    if let Some(file) = file.as_mut().filter(|_| handed_over) {
+                        file.leave();
+                    }
+                    registry.deregister(socket)
+                }
+            };
+        }
         self.paused_until = None;
     }
 
@@ -204,7 +232,38 @@ fn is_about_one_peer(error: &io::Error) -> bool {
     )
 }
 
-fn bind_addresses(addresses: &[String], port: u16) -> Result<Vec<Kind>, BindError> {
+/// Serves a socket that systemd opened; its file is systemd's as well.
+fn serve_given(adopted: Adopted) -> Kind {
+    match adopted {
+        Adopted::Tcp(listener, address) => {
+            log::info!("event=listening address={address} given=true");
+            Kind::Tcp(listener)
+        }
+        Adopted::Unix(listener, path) => {
+            let path = path.unwrap_or_default();
+            log::info!("event=listening unix_socket={} given=true", path.display());
+            Kind::Unix(listener, None)
+        }
+    }
+}
+
+fn bind_unix(path: &Path, open: &mut Vec<Adopted>) -> Result<Kind, BindError> {
+    let (listener, file) = match given::take_unix(open, path) {
+        Some(listener) => (listener, SocketFile::taken_over(path)),
+        None => {
+            let (listener, file) = bind::unix(path)?;
+            (listener, Some(file))
+        }
+    };
+    log::info!("event=listening unix_socket={}", path.display());
+    Ok(Kind::Unix(listener, file))
+}
+
+fn bind_addresses(
+    addresses: &[String],
+    port: u16,
+    open: &mut Vec<Adopted>,
+) -> Result<Vec<Kind>, BindError> {
     let mut kinds = Vec::new();
     let mut skipped = None;
     // With port 0 the system chooses once, and the other addresses follow if they can.
@@ -213,7 +272,7 @@ fn bind_addresses(addresses: &[String], port: u16) -> Result<Vec<Kind>, BindErro
         let ip: IpAddr = text
             .parse()
             .map_err(|_| BindError::NotAnAddress(text.clone()))?;
-        let listener = match bind::tcp((ip, chosen).into()) {
+        let listener = match bind_tcp((ip, chosen).into(), open) {
             Err(error) if port == 0 && error.kind() == io::ErrorKind::AddrInUse => {
                 bind::tcp((ip, 0).into())
             }
@@ -238,6 +297,13 @@ fn bind_addresses(addresses: &[String], port: u16) -> Result<Vec<Kind>, BindErro
     match skipped {
         Some(error) if kinds.is_empty() => Err(error),
         _ => Ok(kinds),
+    }
+}
+
+fn bind_tcp(address: SocketAddr, open: &mut Vec<Adopted>) -> io::Result<TcpListener> {
+    match given::take_tcp(open, address.ip(), address.port()) {
+        Some(listener) => Ok(listener),
+        None => bind::tcp(address),
     }
 }
 

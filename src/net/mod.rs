@@ -27,6 +27,7 @@ mod host;
 mod socket;
 
 mod bind;
+mod given;
 mod handle;
 mod linger;
 mod listener;
@@ -38,12 +39,14 @@ mod tests;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
 pub use bind::BindError;
+pub use given::Given;
 pub use handle::Handle;
 pub use host::{Clock, random_seed};
 
@@ -105,10 +108,18 @@ impl EventLoop {
     /// # Errors
     /// The first address that cannot be opened, and what to do about it.
     pub fn bind(config: &Config) -> Result<EventLoop, BindError> {
+        EventLoop::bind_with(config, Given::default())
+    }
+
+    /// As [`EventLoop::bind`], with sockets that are open already.
+    ///
+    /// # Errors
+    /// As [`EventLoop::bind`]; or what is given is nothing to listen on.
+    pub fn bind_with(config: &Config, given: Given) -> Result<EventLoop, BindError> {
         let files = host::raise_open_files_limit();
         let default = Config::default().connections_max;
         let capacity = host::capacity(files, config.connections_max, default);
-        let mut listeners = Listeners::bind(config)?;
+        let mut listeners = Listeners::bind(config, given)?;
         let poll = Poll::new().map_err(BindError::Poll)?;
         let waker = Waker::new(poll.registry(), WAKER).map_err(BindError::Poll)?;
         listeners
@@ -147,6 +158,14 @@ impl EventLoop {
         self.capacity
     }
 
+    /// The listening sockets once more, for another process.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn listening(&self) -> io::Result<Vec<OwnedFd>> {
+        self.listeners.try_clone()
+    }
+
     /// A hold for other threads: it ends the loop.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -179,7 +198,8 @@ impl EventLoop {
             now = self.clock.now();
             match self.handle.asked() {
                 Asked::End => return Ok(()),
-                Asked::Drain if !self.draining => self.drain(server, now),
+                Asked::Drain if !self.draining => self.drain(server, now, false),
+                Asked::HandOver if !self.draining => self.drain(server, now, true),
                 _ => {}
             }
             self.turn(server, now, &events);
@@ -217,10 +237,13 @@ impl EventLoop {
         Some(Duration::from_millis(next.saturating_sub(now.ms)))
     }
 
-    fn drain(&mut self, server: &mut Server, now: Time) {
+    fn drain(&mut self, server: &mut Server, now: Time, handed_over: bool) {
         self.draining = true;
-        self.listeners.close();
-        server.handle_shutdown(now);
+        self.listeners.close(self.poll.registry(), handed_over);
+        match handed_over {
+            true => server.handle_restart(now),
+            false => server.handle_shutdown(now),
+        }
     }
 
     fn take_events(&mut self, server: &mut Server, now: Time, events: &Events) {
