@@ -66,7 +66,7 @@ pub const COMMANDS: &[Usage] = &[
     Usage { command: Command::Stop, name: "stop", words: "", words_max: 0, flags: &[],
         doc: "stop what start has started" },
     Usage { command: Command::Restart, name: "restart", words: "", words_max: 0, flags: &[],
-        doc: "go on in a new process, without a moment in which nobody listens" },
+        doc: "go on in a new process, and refuse nobody meanwhile" },
     Usage { command: Command::Ping, name: "ping", words: "", words_max: 0, flags: &[],
         doc: "ask whether Chloe answers" },
     Usage { command: Command::Status, name: "status", words: "", words_max: 0, flags: &["json"],
