@@ -8,6 +8,7 @@
 mod config;
 mod http;
 mod server;
+mod state;
 mod text;
 mod websocket;
 
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("signature", text::signature),
     ("config", config::config),
     ("server", server::server),
+    ("state", state::state),
 ];
 
 /// Runs the target `name` on `data`.

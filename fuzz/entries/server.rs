@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 12;
 const LANES: usize = 3;
 
 /// What peers say. `SESSION` and `POSITION` are those that were told last.
-const SAID: [&str; 24] = [
+const SAID: [&str; 25] = [
     "GET /chloe/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nchannel=news&data=hi",
     "POST /send HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\ndata=x\r\n0\r\n\r\n",
@@ -41,6 +41,7 @@ const SAID: [&str; 24] = [
     "HTTP/1.1 503 Oops\r\nRetry-After: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "HTTP/1.0 404 No\r\n\r\nnothing",
     "\r\n\r\n",
+    "GET /chloe/ping HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.9, [2001:db8::1]:80\r\nForwarded: for=unknown\r\n\r\n",
 ];
 
 /// What comes in frames.
@@ -103,6 +104,8 @@ impl Write for Socket<'_> {
 
 struct World {
     server: Server,
+    /// How many processes there were before.
+    life: u8,
     now: Time,
     mood: u32,
     conns: Vec<ConnKey>,
@@ -125,29 +128,10 @@ pub fn server(data: &[u8]) {
 
 impl World {
     fn new(mood: u8) -> World {
-        let config = Config {
-            history_size: 5,
-            history_bytes: 1 << 12,
-            history_total_bytes: 1 << 13,
-            relay_lanes: LANES,
-            relay_queue_messages: 4,
-            connections_max: CONNECTIONS,
-            sessions_max: 16,
-            channels_per_session_max: 4,
-            channels_max: 8,
-            poll_hold_ms: 2_000,
-            poll_batch_messages: 3,
-            outbox_bytes_max: 4096,
-            head_bytes_max: 1024,
-            body_bytes_max: 4096,
-            message_bytes_max: 1024,
-            fragments_max: 4,
-            ..Config::default()
-        };
-        config.validate().expect("the settings go together");
         let now = Time::default().plus(1_700_000_000_000);
         World {
-            server: Server::new(config, [7; 32], now),
+            server: fresh(now, 0),
+            life: 0,
             now,
             mood: u32::from(mood) << 20,
             conns: Vec::new(),
@@ -156,6 +140,19 @@ impl World {
             position: "00000000:0".to_owned(),
             app_is_up: true,
         }
+    }
+
+    /// The process ends, and another goes on with what it left.
+    fn restart(&mut self) {
+        self.server.handle_restart(self.now);
+        self.turn();
+        let left = self.server.save(self.now);
+        self.conns.clear();
+        self.blocked.clear();
+        self.life = self.life.wrapping_add(1);
+        self.server = fresh(self.now, self.life);
+        let restored = self.server.restore(self.now, &left);
+        assert!(restored.is_ok(), "{restored:?}");
     }
 
     fn step(&mut self, steps: &mut Steps<'_>) {
@@ -205,11 +202,11 @@ impl World {
             }
             13 => self.now = self.now.plus(u64::from(steps.byte()) * 8),
             14 => self.app_is_up = steps.byte().is_multiple_of(2),
-            _ => {
-                if steps.byte() == 255 {
-                    self.server.handle_shutdown(self.now);
-                }
-            }
+            _ => match steps.byte() {
+                255 => self.server.handle_shutdown(self.now),
+                240.. => self.restart(),
+                _ => {}
+            },
         }
     }
 
@@ -341,6 +338,33 @@ impl World {
         }
         panic!("it does not stop");
     }
+}
+
+/// A server whose limits are small, so that they are reached. `life` is the
+/// root of its random choices: no two processes make the same ones.
+pub fn fresh(now: Time, life: u8) -> Server {
+    let config = Config {
+        history_size: 5,
+        history_bytes: 1 << 12,
+        history_total_bytes: 1 << 13,
+        relay_lanes: LANES,
+        relay_queue_messages: 4,
+        connections_max: CONNECTIONS,
+        connections_per_address_max: CONNECTIONS - 2,
+        sessions_max: 16,
+        channels_per_session_max: 4,
+        channels_max: 8,
+        poll_hold_ms: 2_000,
+        poll_batch_messages: 3,
+        outbox_bytes_max: 4096,
+        head_bytes_max: 1024,
+        body_bytes_max: 4096,
+        message_bytes_max: 1024,
+        fragments_max: 4,
+        ..Config::default()
+    };
+    config.validate().expect("the settings go together");
+    Server::new(config, [life; 32], now)
 }
 
 /// A request whose Content-Length is that of its body.
