@@ -52,24 +52,32 @@ pub fn transmit(core: &mut Core, now: Time, key: ConnKey, writer: &mut impl Writ
             }
             Transmit::Idle
         }
-        Ok(Step::More) => {
-            wait_for_writable(core, now, key);
-            Transmit::More
-        }
-        Ok(Step::Blocked) => {
-            wait_for_writable(core, now, key);
-            Transmit::Blocked
+        Ok(step) if waits_for_writable(core, now, key) => match step {
+            Step::More => Transmit::More,
+            Step::Blocked | Step::Done => Transmit::Blocked,
+        },
+        // Writable, it said, and took nothing that would save it.
+        Ok(_) => {
+            cut(core, now, key);
+            Transmit::Idle
         }
         Err(_) => Transmit::Failed,
     }
 }
 
-fn wait_for_writable(core: &mut Core, now: Time, key: ConnKey) {
-    if let Some(conn) = core.conns.get_mut(key) {
-        conn.blocked = true;
-        conn.waits_since_ms = conn.waits_since_ms.min(now.ms);
+/// Waits until the socket takes more; false if it was waited for too long already.
+fn waits_for_writable(core: &mut Core, now: Time, key: ConnKey) -> bool {
+    let Some(conn) = core.conns.get_mut(key) else {
+        return true;
+    };
+    conn.blocked = true;
+    conn.waits_since_ms = conn.waits_since_ms.min(now.ms);
+    let stuck_at_ms = conn.stuck_at_ms(&core.config);
+    if stuck_at_ms.is_some_and(|at_ms| at_ms <= now.ms) {
+        return false;
     }
     core.arm(key);
+    true
 }
 
 /// Closes a connection whose peer took too little for too long. It could not

@@ -90,6 +90,8 @@ pub fn play(seed: u64, trace: bool) -> Report {
 
 fn config(dice: &mut Dice, tight: bool) -> Config {
     let mut config = Config {
+        // The pipes are narrow and time leaps: a byte may take a second.
+        write_bytes_per_second_min: 1,
         relay_retry_max_ms: 1_000,
         outbox_bytes_max: dice.pick(&[4_096, 1 << 20]),
         relay_lanes: dice.range(1, 4),
