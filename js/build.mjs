@@ -23,7 +23,8 @@ export async function files() {
   const text = async (options) => (await build(options)).outputFiles[0].text;
   return {
     'chloe.js': banner + (await text(page)),
-    'chloe-min.js': await text({ ...page, minify: true }),
+    // What begins with _ is private, so no page and no server knows its name.
+    'chloe-min.js': await text({ ...page, minify: true, mangleProps: /^_/ }),
     'chloe.mjs': banner + (await text(module)),
     'chloe.d.ts': await readFile(root + 'src/chloe.d.ts', 'utf8'),
   };

@@ -104,207 +104,262 @@ var STEADY_MS = 5e3;
 var FAITHFUL_ROUNDS = 2;
 var SILENCE_GRACE_MS = 5e3;
 var Connector = class {
-  constructor(owner, address, transports, timeoutMs) {
-    this.owner = owner;
-    this.address = address;
-    this.transports = transports;
-    this.timeoutMs = timeoutMs;
+  constructor(_owner, _address, _transports, _timeoutMs) {
+    this._owner = _owner;
+    this._address = _address;
+    this._transports = _transports;
+    this._timeoutMs = _timeoutMs;
     this.state = "closed";
     this.transportName = null;
-    this.candidates = [];
-    this.passedOver = false;
+    this._candidates = [];
+    this._passedOver = false;
     /** Grows whenever `current` changes, so that a late call of a former one is known. */
-    this.generation = 0;
-    this.backoff = new Backoff();
-    this.connectedAt = 0;
-    this.heardAt = 0;
+    this._generation = 0;
+    this._backoff = new Backoff();
+    this._connectedAt = 0;
+    this._heardAt = 0;
     /** The longest silence of a healthy connection; 0: not known. */
-    this.silenceMs = 0;
-    this.silent = () => this.lose(failure("silent", "Chloe was silent for too long.", true));
+    this._silenceMs = 0;
+    this._silent = () => this._lose(failure("silent", "Chloe was silent for too long.", true));
     /** The page may have slept, or changed networks: no reason to wait any longer. */
-    this.wake = (event) => {
+    this._wake = (event) => {
       if (typeof document !== "undefined" && document.visibilityState === "hidden") return;
       if (event.type === "online") {
-        this.proven = void 0;
+        this._proven = void 0;
         forget();
       }
-      if (this.state === "waiting") this.begin();
-      else if (this.transport && this.silenceMs && Date.now() - this.heardAt > this.silenceMs) this.silent();
+      if (this.state === "waiting") this._begin();
+      else if (this.transport && this._silenceMs && Date.now() - this._heardAt > this._silenceMs) this._silent();
     };
   }
   start() {
     if (this.state !== "closed") return;
-    this.listen("addEventListener");
-    this.begin();
+    this._listen("addEventListener");
+    this._begin();
   }
   /** Ends, for good or, if `error` is given, for that. */
   stop(error) {
     if (this.state === "closed") return;
-    this.listen("removeEventListener");
-    this.backoff.failures = 0;
-    this.drop(error);
-    this.owner.stopped(error || failure("disconnected", "disconnect() was called."));
-    this.enter("closed");
+    this._listen("removeEventListener");
+    this._backoff.failures = 0;
+    this._drop(error);
+    this._owner.stopped(error || failure("disconnected", "disconnect() was called."));
+    this._enter("closed");
   }
-  begin() {
-    clearTimeout(this.timer);
-    const enabled = this.transports.filter((transport) => transport.isEnabled());
-    const name = this.proven ? this.proven.transportName : recall();
+  _begin() {
+    clearTimeout(this._timer);
+    const enabled = this._transports.filter((transport) => transport.isEnabled());
+    const name = this._proven ? this._proven.transportName : recall();
     const worked = (transport) => transport.transportName === name;
-    this.candidates = enabled.filter(worked);
-    if (!this.proven || this.backoff.failures > FAITHFUL_ROUNDS) {
-      this.candidates = this.candidates.concat(enabled.filter((transport) => !worked(transport)));
+    this._candidates = enabled.filter(worked);
+    if (!this._proven || this._backoff.failures > FAITHFUL_ROUNDS) {
+      this._candidates = this._candidates.concat(enabled.filter((transport) => !worked(transport)));
     }
-    this.passedOver = false;
-    const generation = this.generation;
-    this.enter("connecting");
-    if (generation !== this.generation) return;
-    if (enabled.length) return this.attempt();
+    this._passedOver = false;
+    const generation = this._generation;
+    this._enter("connecting");
+    if (generation !== this._generation) return;
+    if (enabled.length) return this._attempt();
     this.stop(failure("no_transport", "This browser has none of the transports that the page allows."));
   }
-  attempt() {
-    const candidate = this.candidates.shift();
-    if (!candidate) return this.rest();
-    const link = this.link(candidate);
-    this.timer = setTimeout(
+  _attempt() {
+    const candidate = this._candidates.shift();
+    if (!candidate) return this._rest();
+    const link = this._link(candidate);
+    this._timer = setTimeout(
       () => link.lost(failure("timeout", "Chloe did not answer in time.", true)),
-      this.timeoutMs * Math.min(this.backoff.failures + 1, PATIENCE_MAX)
+      this._timeoutMs * Math.min(this._backoff.failures + 1, PATIENCE_MAX)
     );
     try {
-      this.current = new candidate(link);
-      this.current.open(this.owner.hello());
+      this._current = new candidate(link);
+      this._current.open(this._owner.hello());
     } catch (error) {
       link.lost(error);
     }
   }
   /** Every transport failed, or the connection broke: waits. */
-  rest() {
-    this.timer = setTimeout(() => this.begin(), this.backoff.next());
-    this.enter("waiting");
+  _rest() {
+    this._timer = setTimeout(() => this._begin(), this._backoff.next());
+    this._enter("waiting");
   }
   /** What the transport about to be made may do, as long as it is the current one. */
-  link(candidate) {
-    const { owner } = this;
-    const generation = ++this.generation;
-    const isCurrent = () => generation === this.generation;
+  _link(candidate) {
+    const owner = this._owner;
+    const generation = ++this._generation;
+    const isCurrent = () => generation === this._generation;
     return {
-      address: this.address,
+      address: this._address,
       positions: () => owner.positions(),
       sessionId: () => owner.sessionId(),
       receive: (messages) => {
         if (!isCurrent()) return;
-        if (this.transport) this.watch();
+        if (this.transport) this._watch();
         messages.forEach((message) => {
           if (!isCurrent()) return;
           if (this.transport) owner.received(message);
-          else if (message.type === "connect") this.open(candidate, message);
-          else if (message.type === "error") this.lose(failureOf(message));
+          else if (message.type === "connect") this._open(candidate, message);
+          else if (message.type === "error") this._lose(failureOf(message));
         });
       },
       lost: (error) => {
-        if (isCurrent()) this.lose(error);
-      },
-      problem: (error) => {
-        if (isCurrent()) owner.problem(error);
+        if (isCurrent()) this._lose(error);
       }
     };
   }
-  open(candidate, answer) {
-    clearTimeout(this.timer);
-    if (this.passedOver) remember(candidate.transportName);
-    this.proven = candidate;
-    this.connectedAt = Date.now();
-    this.silenceMs = answer.heartbeat ? 2 * answer.heartbeat + SILENCE_GRACE_MS : 0;
-    this.watch();
-    this.transport = this.current;
+  _open(candidate, answer) {
+    clearTimeout(this._timer);
+    if (this._passedOver) remember(candidate.transportName);
+    this._proven = candidate;
+    this._connectedAt = Date.now();
+    this._silenceMs = answer.heartbeat ? 2 * answer.heartbeat + SILENCE_GRACE_MS : 0;
+    this._watch();
+    this.transport = this._current;
     this.transportName = candidate.transportName;
     this.state = "connected";
-    this.owner.opened(answer);
-    if (this.transport) this.owner.changed("connected");
+    this._owner.opened(answer);
+    if (this.transport) this._owner.changed("connected");
   }
-  lose(error) {
+  _lose(error) {
     const wasConnected = this.transport;
-    if (wasConnected && Date.now() - this.connectedAt > STEADY_MS) this.backoff.failures = 0;
-    const generation = this.generation + 1;
-    this.drop(error);
-    if (generation !== this.generation) return;
-    if (error.code === "unknown_session" && !this.backoff.failures) {
-      this.backoff.failures = 1;
-      return this.begin();
+    if (wasConnected && Date.now() - this._connectedAt > STEADY_MS) this._backoff.failures = 0;
+    const generation = this._generation + 1;
+    this._drop(error);
+    if (generation !== this._generation) return;
+    if (error.code === "unknown_session" && !this._backoff.failures) {
+      this._backoff.failures = 1;
+      return this._begin();
     }
-    if (wasConnected) return this.rest();
-    this.passedOver = true;
-    this.attempt();
+    if (wasConnected) return this._rest();
+    this._passedOver = true;
+    this._attempt();
   }
   /** Lets go of the current transport. */
-  drop(error) {
-    clearTimeout(this.timer);
-    this.generation++;
-    const transport = this.current;
-    this.current = this.transport = void 0;
+  _drop(error) {
+    clearTimeout(this._timer);
+    this._generation++;
+    const transport = this._current;
+    this._current = this.transport = void 0;
     this.transportName = null;
-    this.owner.dropped(transport ? transport.close() : [], error);
+    if (transport) transport.close();
+    this._owner.dropped(error);
   }
-  enter(state) {
+  _enter(state) {
     this.state = state;
-    this.owner.changed(state);
+    this._owner.changed(state);
   }
   /** A connection can be dead without a word, after sleep or a change of networks. Silence tells. */
-  watch() {
-    this.heardAt = Date.now();
-    clearTimeout(this.timer);
-    if (this.silenceMs) this.timer = setTimeout(this.silent, this.silenceMs);
+  _watch() {
+    this._heardAt = Date.now();
+    clearTimeout(this._timer);
+    if (this._silenceMs) this._timer = setTimeout(this._silent, this._silenceMs);
   }
-  listen(method) {
+  _listen(method) {
     if (typeof self === "undefined" || !self[method]) return;
-    self[method]("online", this.wake);
-    self[method]("pageshow", this.wake);
-    if (typeof document !== "undefined") document[method]("visibilitychange", this.wake);
+    self[method]("online", this._wake);
+    self[method]("pageshow", this._wake);
+    if (typeof document !== "undefined") document[method]("visibilitychange", this._wake);
   }
 };
 
 // src/events.ts
 var Callbacks = class {
   constructor() {
-    this.lists = /* @__PURE__ */ new Map();
+    this._lists = /* @__PURE__ */ new Map();
   }
   /** Whether `name` was added, with a callback or without. */
   has(name) {
-    return this.lists.has(name);
+    return this._lists.has(name);
   }
   /** Adds a callback, once; or only the name. */
   add(name, callback) {
     const list = this.of(name);
     const isNew = callback && list.indexOf(callback) < 0;
-    this.lists.set(name, isNew ? list.concat(callback) : list);
+    this._lists.set(name, isNew ? list.concat(callback) : list);
   }
   /** Removes one callback, or all of `name`. */
   remove(name, callback) {
     const rest = this.of(name).filter((other) => callback && other !== callback);
-    if (rest.length) this.lists.set(name, rest);
-    else this.lists.delete(name);
+    if (rest.length) this._lists.set(name, rest);
+    else this._lists.delete(name);
   }
   /** The callbacks of `name`, in the order in which they were added. */
   of(name) {
-    return this.lists.get(name) || [];
+    return this._lists.get(name) || [];
   }
   /** All names that were added. */
   names() {
-    return Array.from(this.lists.keys());
+    return Array.from(this._lists.keys());
+  }
+};
+
+// src/outbox.ts
+var WAITING_MAX = 1e3;
+var Outbox = class {
+  /** `failed` is told every failure, whether or not somebody handles the promise. */
+  constructor(_transport, _failed) {
+    this._transport = _transport;
+    this._failed = _failed;
+    this._entries = [];
+    /** So many of them are under way. */
+    this._sent = 0;
+  }
+  /** Takes a message; what is promised is the app's answer. */
+  add(id, data, timeoutMs) {
+    const promise = new Promise((resolve, reject) => {
+      const timer = timeoutMs && setTimeout(
+        () => this.settle(id, failure("timeout", "The app has not taken a message in " + timeoutMs + " ms.", true)),
+        timeoutMs
+      );
+      const entry = { message: { type: "message", version: VERSION, id, data }, resolve, reject, timer };
+      this._entries.push(entry);
+      if (this._entries.length > WAITING_MAX) {
+        this.settle(id, failure("queue_full", "A message was dropped: " + WAITING_MAX + " wait already.", true));
+      }
+    });
+    promise.catch(() => {
+    });
+    this.flush();
+    return promise;
+  }
+  /** Sends what may be under way beside what is. */
+  flush() {
+    const transport = this._transport();
+    if (!transport) this._sent = 0;
+    else while (this._sent < transport.window && this._entries[this._sent]) transport.send(this._entries[this._sent++].message);
+  }
+  /** The connection broke for a message that was too long: one of those under way. False: there is none. */
+  tooLong(error) {
+    const sent = this._entries.slice(0, this._sent);
+    const longest = sent.sort((one, other) => other.message.data.length - one.message.data.length)[0];
+    return !!longest && this.settle(longest.message.id, error);
+  }
+  /** The message `id` was taken, or failed. False: it is not here. */
+  settle(id, error, answer) {
+    const index = this._entries.findIndex((entry2) => entry2.message.id === id);
+    if (index < 0) return false;
+    const entry = this._entries.splice(index, 1)[0];
+    if (index < this._sent) this._sent--;
+    clearTimeout(entry.timer);
+    if (error) {
+      entry.reject(error);
+      this._failed(error);
+    } else entry.resolve(answer);
+    this.flush();
+    return true;
   }
 };
 
 // src/positions.ts
 var Positions = class {
   constructor() {
-    this.places = /* @__PURE__ */ new Map();
+    this._places = /* @__PURE__ */ new Map();
   }
   /** Notes a delivery. False: it was seen before. */
   advance(channel, offset, epoch) {
     if (offset === void 0) return true;
-    const place = this.places.get(channel);
+    const place = this._places.get(channel);
     if (!place) {
-      this.places.set(channel, { epoch, offset });
+      this._places.set(channel, { epoch, offset });
       return true;
     }
     const sameEpoch = !epoch || !place.epoch || epoch === place.epoch;
@@ -323,25 +378,25 @@ var Positions = class {
     const colon = position.lastIndexOf(":");
     const epoch = position.slice(0, colon);
     const offset = +position.slice(colon + 1);
-    const place = this.places.get(channel);
+    const place = this._places.get(channel);
     const overtaken = place && !place.epoch;
     if (place && (overtaken || recovered && place.epoch === epoch)) place.epoch = epoch;
-    else this.places.set(channel, { epoch, offset });
+    else this._places.set(channel, { epoch, offset });
     return !place || !!overtaken || !!recovered;
   }
   /** Forgets a channel: whoever subscribes to it again starts with what comes then. */
   forget(channel) {
-    this.places.delete(channel);
+    this._places.delete(channel);
   }
   /** `epoch:offset` of a channel, if both are known. */
   of(channel) {
-    const place = this.places.get(channel);
+    const place = this._places.get(channel);
     return place && place.epoch ? place.epoch + ":" + place.offset : void 0;
   }
   /** All that is known, as messages carry it. */
   table() {
     const table = /* @__PURE__ */ Object.create(null);
-    this.places.forEach((_place, channel) => {
+    this._places.forEach((_place, channel) => {
       const position = this.of(channel);
       if (position) table[channel] = position;
     });
@@ -356,38 +411,35 @@ var HASTY_MS = 500;
 var TRIES_MAX = 5;
 var tries = /* @__PURE__ */ new WeakMap();
 var PollingTransport = class {
-  constructor(link) {
-    this.link = link;
-    this.idPrefix = "";
-    this.closed = false;
-    this.queue = [];
-    this.sending = false;
-    this.polling = false;
-    this.backoff = new Backoff();
-  }
-  backlog() {
-    return this.queue.length;
+  constructor(_link) {
+    this._link = _link;
+    this.window = 1;
+    this._closed = false;
+    /** What is asked of Chloe itself, and what is for the app, which may take its time. */
+    this._asks = { queue: [] };
+    this._messages = { queue: [] };
+    this._polling = false;
+    this._backoff = new Backoff();
+    this._timers = [];
   }
   open(connect) {
-    this.request(connect, WAIT_MS, (answer) => {
-      if (!answer || answer.type !== "connect") return this.lose(answer);
-      this.link.receive([answer]);
-      this.flush();
+    this._request(connect, WAIT_MS, (answer) => {
+      if (!answer || answer.type !== "connect") return this._lose(answer);
+      this._link.receive([answer]);
+      this._flush();
     });
   }
   send(message) {
-    this.queue.push(message);
-    this.flush();
+    (message.type === "message" ? this._messages : this._asks).queue.push(message);
+    this._flush();
   }
   close() {
-    this.closed = true;
-    clearTimeout(this.pollTimer);
-    clearTimeout(this.sendTimer);
-    return this.queue;
+    this._closed = true;
+    this._timers.forEach(clearTimeout);
   }
-  poll() {
-    if (this.closed) return;
-    const { link } = this;
+  _poll() {
+    if (this._closed) return;
+    const link = this._link;
     const began = Date.now();
     const poll = {
       type: "poll",
@@ -396,57 +448,76 @@ var PollingTransport = class {
       wait: WAIT_MS,
       positions: link.positions()
     };
-    this.request(poll, WAIT_MS + GRACE_MS, (answer) => {
-      if (!answer || !answer.messages) return this.lose(answer);
-      link.receive(answer.messages);
-      const hasty = !answer.messages.length && Date.now() - began < HASTY_MS;
-      if (hasty) this.pollTimer = setTimeout(() => this.poll(), HASTY_MS);
-      else this.poll();
+    this._request(poll, WAIT_MS + GRACE_MS, (answer) => {
+      if (answer && answer.code === "stopping" && this._messages.busy) this._stopping = answer;
+      else if (!answer || !answer.messages) this._lose(answer);
+      else this._heard(answer.messages, began);
     });
   }
-  flush() {
-    if (this.sending || this.closed) return;
-    const message = this.queue[0];
-    if (!message) {
-      if (!this.polling) {
-        this.polling = true;
-        this.poll();
-      }
-      return;
+  _heard(messages, began) {
+    this._link.receive(messages);
+    const hasty = !messages.length && Date.now() - began < HASTY_MS;
+    if (hasty) this._timers[0] = setTimeout(() => this._poll(), HASTY_MS);
+    else this._poll();
+  }
+  _flush() {
+    this._carry(this._asks);
+    if (this._closed || this._asks.queue.length) return;
+    this._carry(this._messages);
+    if (!this._polling) {
+      this._polling = true;
+      this._poll();
     }
-    this.sending = true;
-    message.sessionId = this.link.sessionId();
-    this.request(message, GRACE_MS, (answer) => {
-      if (!answer) this.count(message);
-      if (!answer || answer.code === "unknown_session") return this.lose(answer);
-      if (answer.type === "error" && answer.temporary) {
-        this.sendTimer = setTimeout(() => this.sent(), this.backoff.next());
-        return;
+  }
+  /** Sends the first of a lane, unless one is under way. */
+  _carry(lane) {
+    const message = lane.queue[0];
+    if (!message || lane.busy || this._closed) return;
+    const began = Date.now();
+    lane.busy = true;
+    message.sessionId = this._link.sessionId();
+    const next = (answer) => {
+      if (answer) {
+        lane.queue.shift();
+        if (answer.type) this._link.receive([answer]);
       }
-      this.backoff.failures = 0;
-      this.queue.shift();
-      if (answer.type) this.link.receive([answer]);
-      this.sent();
+      lane.busy = false;
+      if (this._stopping) this._lose(this._stopping);
+      else this._flush();
+    };
+    this._request(message, WAIT_MS, (answer) => {
+      if (answer && answer.code !== "unknown_session") {
+        const later = answer.type === "error" && answer.temporary && answer.code !== "app_unavailable";
+        if (later) this._timers[1] = setTimeout(next, this._backoff.next());
+        else {
+          this._backoff.failures = 0;
+          next(answer);
+        }
+      } else if (!answer && lane === this._messages && Date.now() - began >= WAIT_MS) {
+        next();
+      } else {
+        if (!answer) this._count(message);
+        this._lose(answer);
+      }
     });
   }
-  count(message) {
+  _count(message) {
     const count = (tries.get(message) || 0) + 1;
     tries.set(message, count);
     if (count === TRIES_MAX) {
-      this.queue.shift();
-      this.link.problem(failure("not_sent", "A message got no answer " + count + " times: it is given up."));
+      const sentence = "A message got no answer " + count + " times: it is given up.";
+      this._link.receive([refusal("not_sent", sentence, message)]);
     }
   }
-  sent() {
-    this.sending = false;
-    this.flush();
-  }
-  lose(answer) {
-    this.link.lost(
+  _lose(answer) {
+    this._link.lost(
       answer && answer.type === "error" ? failureOf(answer) : failure("no_answer", "Chloe did not answer as expected.", true)
     );
   }
 };
+function refusal(code, sentence, { id, channel }) {
+  return { type: "error", id, code, message: sentence, channel };
+}
 
 // src/transports/jsonp.ts
 var URL_LENGTH_MAX = 8e3;
@@ -463,103 +534,96 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
       /** A message that comes beside the answer. */
       onmessage: (packed) => {
         const message = decode(packed);
-        if (message) this.link.receive([message]);
+        if (message) this._link.receive([message]);
       }
     };
-    this.number = 1;
-    this.polls = false;
-    this.scripts = [];
-    /** The answers that came while their script ran, by the id of their request. */
-    this.answers = {};
+    this._number = 1;
+    this._polls = false;
+    this._scripts = [];
+    /** The answers that came while their script ran, by the key of their request. */
+    this._answers = {};
     const { connections } = home();
-    while (connections[this.number]) this.number++;
-    connections[this.number] = this;
-    this.idPrefix = this.number + ".";
+    while (connections[this._number]) this._number++;
+    connections[this._number] = this;
   }
   static isEnabled() {
     return typeof document !== "undefined";
   }
-  /** Every answer script calls this. "3" is for connection 3, "3.7" for the seventh message of it. */
+  /**
+   * Every answer script calls this. It belongs to the request that its tag was made for: "3" is
+   * a poll of connection 3, "3.7" another request of it. A script without a tag goes by its message.
+   */
   static response(message) {
     const running = document.currentScript;
-    const id = message.id == null ? running && running.getAttribute("data-id") : message.id;
-    const connection = _JsonpTransport.connections[parseInt(id + "", 10)];
-    if (connection) {
-      message.id = id;
-      connection.response(message);
-    }
+    const key = (running && running.getAttribute("data-id") || message.id) + "";
+    const connection = _JsonpTransport.connections[parseInt(key, 10)];
+    if (connection) connection.response(message, key);
   }
   /** The server let go of a poll: it wants the next one. */
   listenForMessages() {
-    this.answers[this.number] = { messages: [] };
+    this._answers[this._number] = { messages: [] };
   }
-  response(message) {
-    this.answers[message.id] = message;
+  response(message, key) {
+    this._answers[key] = message;
   }
   close() {
-    const { number } = this;
+    const number = this._number;
     const { connections } = home();
     connections[number] = CLOSED;
     setTimeout(() => delete connections[number], LINGER_MS);
-    this.scripts.forEach(remove);
-    return super.close();
+    this._scripts.forEach(remove);
+    super.close();
   }
   /** A script that is held keeps the page from having loaded: polling begins after that. */
-  poll() {
-    if (document.readyState === "complete" || this.polls) return super.poll();
+  _poll() {
+    if (document.readyState === "complete" || this._polls) return super._poll();
     const begin = () => {
       clearTimeout(timer);
-      if (this.polls) return;
-      this.polls = true;
-      super.poll();
+      if (this._polls) return;
+      this._polls = true;
+      super._poll();
     };
     const timer = setTimeout(begin, LOAD_MS);
     addEventListener("load", () => setTimeout(begin));
   }
-  request(message, limitMs, done) {
-    const { number } = this;
+  _request(message, limitMs, done) {
+    const number = this._number;
     const held = message.type === "poll" || message.type === "connect";
     if (held) message.id = number;
-    const id = held ? number + "" : message.id || this.idPrefix + 0;
-    let url2 = this.urlOf(message);
+    const key = number + (held ? "" : "." + ++requestCount);
+    let url2 = this._urlOf(message);
     if (url2.length > URL_LENGTH_MAX && message.positions) {
       message.positions = {};
-      url2 = this.urlOf(message);
+      url2 = this._urlOf(message);
     }
-    if (url2.length > URL_LENGTH_MAX) return this.refuse(message, done);
+    if (url2.length > URL_LENGTH_MAX) return this._refuse(message, done);
     const script = document.createElement("script");
     const finish = (answer) => {
       clearTimeout(timer);
       script.onload = script.onerror = null;
       remove(script);
-      this.scripts = this.scripts.filter((other) => other !== script);
-      if (!this.closed) done(answer);
+      this._scripts = this._scripts.filter((other) => other !== script);
+      if (!this._closed) done(answer);
     };
     const timer = setTimeout(finish, limitMs);
     script.async = true;
-    script.setAttribute("data-id", id + "");
+    script.setAttribute("data-id", key);
     script.onerror = () => finish();
     script.onload = () => {
-      const answer = this.answers[id] || {};
-      delete this.answers[id];
+      const answer = this._answers[key] || {};
+      delete this._answers[key];
       finish(answer);
     };
-    script.src = url2 + "&ts=" + Date.now() + "." + requestCount++;
-    this.scripts.push(script);
+    script.src = url2 + "&ts=" + Date.now() + "." + ++requestCount;
+    this._scripts.push(script);
     (document.head || document.documentElement).appendChild(script);
   }
-  urlOf(message) {
-    return urlOf(this.link.address, "http", "/chloe/jsonp.js?data=") + encodeURIComponent(encode(message));
+  _urlOf(message) {
+    return urlOf(this._link.address, "http", "/chloe/jsonp.js?data=") + encodeURIComponent(encode(message));
   }
-  refuse(message, done) {
-    const error = failure(
-      "too_long",
-      "This message is too long for JSONP, whose messages travel in a URL of at most " + URL_LENGTH_MAX + " characters. Send less at a time.",
-      false,
-      message.channel
-    );
-    this.link.problem(error);
-    setTimeout(() => this.closed || done({}));
+  _refuse(message, done) {
+    const sentence = "This message is too long for JSONP, whose messages travel in a URL of at most " + URL_LENGTH_MAX + " characters. Send less at a time.";
+    setTimeout(() => this._closed || done(refusal("too_long", sentence, message)));
   }
 };
 _JsonpTransport.transportName = "jsonp";
@@ -577,21 +641,18 @@ function remove(element) {
 
 // src/transports/websocket.ts
 var OUR_FAULT = [1002, 1003, 1007, 1008, 1009];
+var WINDOW = 32;
 var WebSocketTransport = class {
-  constructor(link) {
-    this.link = link;
-    this.idPrefix = "";
-    this.unsent = [];
+  constructor(_link) {
+    this._link = _link;
+    this.window = WINDOW;
   }
   static isEnabled() {
     return typeof WebSocket !== "undefined";
   }
-  backlog() {
-    return this.unsent.length;
-  }
   open(connect) {
-    const { link } = this;
-    const socket = this.socket = new WebSocket(urlOf(link.address, "ws", "/chloe/websocket"));
+    const link = this._link;
+    const socket = this._socket = new WebSocket(urlOf(link.address, "ws", "/chloe/websocket"));
     socket.onopen = () => this.send(connect);
     socket.onclose = ({ code, reason }) => {
       const sentence = "The WebSocket closed with code " + code + (reason ? ": " + reason : ".");
@@ -603,17 +664,15 @@ var WebSocketTransport = class {
     };
   }
   send(message) {
-    const socket = this.socket;
+    const socket = this._socket;
     if (socket.readyState === WebSocket.OPEN) socket.send(encode(message));
-    else this.unsent.push(message);
   }
   close() {
-    const { socket } = this;
+    const socket = this._socket;
     if (socket) {
       socket.onopen = socket.onclose = socket.onmessage = null;
       socket.close();
     }
-    return this.unsent;
   }
 };
 WebSocketTransport.transportName = "websocket";
@@ -623,26 +682,25 @@ var URL_LENGTH_MAX2 = 2e3;
 var XhrTransport = class extends PollingTransport {
   constructor() {
     super(...arguments);
-    this.requests = [];
+    this._requests = [];
   }
   static isEnabled() {
     return typeof XMLHttpRequest !== "undefined" && "withCredentials" in new XMLHttpRequest();
   }
   close() {
-    const unsent = super.close();
-    this.requests.forEach((request) => request.abort());
-    return unsent;
+    super.close();
+    this._requests.forEach((request) => request.abort());
   }
-  request(message, limitMs, done) {
+  _request(message, limitMs, done) {
     const request = new XMLHttpRequest();
     const body = "data=" + encodeURIComponent(encode(message));
-    const url2 = urlOf(this.link.address, "http", "/chloe/xhr");
+    const url2 = urlOf(this._link.address, "http", "/chloe/xhr");
     const pollUrl = url2 + "/" + Date.now() + "?" + body;
     const get = message.type === "poll" && pollUrl.length <= URL_LENGTH_MAX2;
-    this.requests.push(request);
+    this._requests.push(request);
     request.onloadend = () => {
-      this.requests = this.requests.filter((other) => other !== request);
-      if (!this.closed) done(answerOf(request));
+      this._requests = this._requests.filter((other) => other !== request);
+      if (!this._closed) done(answerOf(request));
     };
     request.open(get ? "GET" : "POST", get ? pollUrl : url2);
     request.timeout = limitMs;
@@ -662,186 +720,189 @@ function answerOf(request) {
 
 // src/client.ts
 var CONNECT_TIMEOUT_MS = 4e3;
-var QUEUE_MAX = 1e3;
 var ASK_AGAIN_MS = 5e3;
 var TRANSPORTS = [WebSocketTransport, XhrTransport, JsonpTransport];
 var Chloe = class {
   constructor(options = {}) {
-    this.listeners = new Callbacks();
-    this.subscriptions = new Callbacks();
-    this.messageCallback = () => {
+    this._listeners = new Callbacks();
+    this._subscriptions = new Callbacks();
+    this._messageCallback = () => {
     };
-    this.closeCallback = () => {
+    this._closeCallback = () => {
     };
     /** What connect() promised, until there is a connection. */
-    this.waiters = [];
+    this._waiters = [];
     /** Whether the page knows that there is no connection: it is told once, not at each attempt. */
-    this.toldOfLoss = true;
+    this._toldOfLoss = true;
     /** The address proved good: from then on the loss of a connection is nothing to complain of. */
-    this.hasConnected = false;
-    this.positions = new Positions();
-    this.queue = [];
-    this.idCount = 0;
+    this._hasConnected = false;
+    this._positions = new Positions();
+    this._outbox = new Outbox(() => this._connector.transport, (error) => this._raise(error));
+    this._idCount = 0;
     /** The channel that each unanswered request is about, by message id. */
-    this.asked = /* @__PURE__ */ new Map();
+    this._asked = /* @__PURE__ */ new Map();
     const address = addressOf(options);
     const transports = (options.transports || TRANSPORTS).map(transportOf);
     const timeoutMs = options.connectTimeoutMs || CONNECT_TIMEOUT_MS;
-    this.connector = new Connector(this.owner(urlOf(address, "http", "")), address, transports, timeoutMs);
+    this._connector = new Connector(this._owner(urlOf(address, "http", "")), address, transports, timeoutMs);
   }
   get state() {
-    return this.connector.state;
+    return this._connector.state;
   }
   get transport() {
-    return this.connector.transportName;
+    return this._connector.transportName;
   }
   connect(callback) {
-    const promise = new Promise((resolve, reject) => this.waiters.push({ resolve, reject }));
+    const promise = new Promise((resolve, reject) => this._waiters.push({ resolve, reject }));
     promise.catch(() => {
     });
-    if (callback) this.waiters.push({ resolve: () => this.call(callback), reject: () => {
+    if (callback) this._waiters.push({ resolve: () => this._call(callback), reject: () => {
     } });
-    if (this.state === "connected") this.welcome();
+    if (this.state === "connected") this._welcome();
     if (this.state === "closed") {
-      this.toldOfLoss = false;
-      this.connector.start();
+      this._toldOfLoss = false;
+      this._connector.start();
     }
     return promise;
   }
   disconnect() {
-    this.connector.stop();
+    this._connector.stop();
   }
-  send(data) {
+  send(data, options = {}) {
     if (typeof data !== "string") throw new TypeError("Chloe sends strings. Use JSON.stringify for anything else.");
-    const message = { type: "message", version: VERSION, data };
-    const { transport } = this.connector;
-    if ((transport ? transport.backlog() : this.queue.length) >= QUEUE_MAX) {
-      this.raise(failure("queue_full", "A message was dropped: " + QUEUE_MAX + " wait to be sent already.", true));
-    } else if (transport) transport.send(message);
-    else this.queue.push(message);
+    return this._outbox.add(this._nextId(), data, options.timeoutMs || options.timeout_ms);
   }
-  subscribe(channel, callback) {
+  position(channel) {
+    return this._positions.of(channel);
+  }
+  subscribe(channel, callback, options = {}) {
     if (typeof channel !== "string" || callback && typeof callback !== "function") {
       throw new TypeError("subscribe() takes the name of a channel and a function.");
     }
-    const isNew = !this.subscriptions.has(channel);
-    this.subscriptions.add(channel, callback);
-    if (isNew) this.ask(true, channel);
+    const isNew = !this._subscriptions.has(channel);
+    this._subscriptions.add(channel, callback);
+    if (!isNew) return;
+    this._positions.settle(channel, options.since, false);
+    this._ask(true, channel);
   }
   unsubscribe(channel, callback) {
-    if (!this.subscriptions.has(channel)) return;
-    this.subscriptions.remove(channel, callback);
-    if (!this.subscriptions.has(channel)) this.ask(false, channel);
+    if (!this._subscriptions.has(channel)) return;
+    this._subscriptions.remove(channel, callback);
+    if (!this._subscriptions.has(channel)) this._ask(false, channel);
   }
   onmessage(callback) {
-    this.messageCallback = callback;
+    this._messageCallback = callback;
   }
   onclose(callback) {
-    this.closeCallback = callback;
+    this._closeCallback = callback;
   }
   on(event, callback) {
-    this.listeners.add(event, callback);
+    this._listeners.add(event, callback);
     return this;
   }
   off(event, callback) {
-    this.listeners.remove(event, callback);
+    this._listeners.remove(event, callback);
     return this;
   }
   /** What the connector sees of this client. */
-  owner(url2) {
+  _owner(url2) {
     return {
       hello: () => ({
         type: "connect",
         version: VERSION,
-        sessionId: this.session,
-        positions: this.positions.table()
+        sessionId: this._session,
+        positions: this._positions.table()
       }),
-      positions: () => this.positions.table(),
-      sessionId: () => this.session,
-      opened: (answer) => this.resume(answer),
-      received: (message) => this.receive(message),
-      problem: (error) => this.raise(error),
+      positions: () => this._positions.table(),
+      sessionId: () => this._session,
+      opened: (answer) => this._resume(answer),
+      received: (message) => this._receive(message),
       changed: (state) => {
-        this.emit("state", state, this.transport);
-        if (state === "connected") this.welcome();
-        if (state === "waiting" && !this.toldOfLoss && !this.hasConnected) {
+        this._emit("state", state, this.transport);
+        if (state === "connected") this._welcome();
+        if (state === "waiting" && !this._toldOfLoss && !this._hasConnected) {
           const sentence = "No connection to Chloe at " + url2 + ", or it refuses this page. Trying on.";
-          this.raise(failure("no_connection", sentence, true));
+          this._raise(failure("no_connection", sentence, true));
         }
-        if ((state === "waiting" || state === "closed") && !this.toldOfLoss) {
-          this.toldOfLoss = true;
-          this.call(this.closeCallback);
+        if ((state === "waiting" || state === "closed") && !this._toldOfLoss) {
+          this._toldOfLoss = true;
+          this._call(this._closeCallback);
         }
       },
-      dropped: (unsent, error) => {
-        this.asked.clear();
-        this.queue = unsent.filter((message) => message.type === "message").concat(this.queue);
+      dropped: (error) => {
+        this._asked.clear();
+        const told = error && error.code === "closed_1009" && this._outbox.tooLong(error);
+        this._outbox.flush();
         if (!error) return;
-        if (error.code === "unknown_session") this.session = void 0;
-        else if (!error.temporary && !this.toldOfLoss) this.raise(error);
+        if (error.code === "unknown_session") this._session = void 0;
+        else if (!error.temporary && !told && !this._toldOfLoss) this._raise(error);
       },
-      stopped: (error) => this.waiters.splice(0).forEach((waiter) => waiter.reject(error))
+      stopped: (error) => this._waiters.splice(0).forEach((waiter) => waiter.reject(error))
     };
   }
   /** Brings a new connection to where the page is: session, subscriptions, messages that waited. */
-  resume(answer) {
+  _resume(answer) {
     const channels = answer.channels || {};
-    const transport = this.connector.transport;
-    if (!answer.resumed) this.positions.forget(SESSION);
-    this.session = answer.sessionId;
-    this.hasConnected = true;
-    this.toldOfLoss = false;
-    const missed = [];
+    if (!answer.resumed) this._positions.forget(SESSION);
+    this._session = answer.sessionId;
+    this._hasConnected = true;
+    this._toldOfLoss = false;
+    const tell = [];
     Object.keys(channels).forEach((channel) => {
-      const wanted = channel === ALL || channel === SESSION || this.subscriptions.has(channel);
-      if (!wanted) this.ask(false, channel);
-      else if (!this.settle(channel, channels[channel])) missed.push(channel);
+      const wanted = channel === ALL || channel === SESSION || this._subscriptions.has(channel);
+      if (!wanted) this._ask(false, channel);
+      else tell.push(this._settle(channel, channels[channel]));
     });
-    this.subscriptions.names().forEach((channel) => {
-      if (!Object.prototype.hasOwnProperty.call(channels, channel)) this.ask(true, channel);
+    this._subscriptions.names().forEach((channel) => {
+      if (!Object.prototype.hasOwnProperty.call(channels, channel)) this._ask(true, channel);
     });
-    this.queue.splice(0).forEach((message) => transport.send(message));
-    missed.forEach((channel) => this.emit("gap", { channel }));
+    this._outbox.flush();
+    tell.forEach((each) => each());
   }
-  receive(message) {
+  _receive(message) {
     const id = message.id + "";
-    const channel = message.channel || this.asked.get(id) || "";
+    const channel = message.channel || this._asked.get(id) || "";
     if (message.version !== void 0 && message.version !== VERSION) {
-      return this.raise(failure("version", "Chloe speaks version " + message.version + ": load its own chloe.js."));
+      return this._raise(failure("version", "Chloe speaks version " + message.version + ": load its own chloe.js."));
     }
     switch (message.type) {
       case null:
       case void 0:
       case "poll":
-        return this.deliver(message);
+        return this._deliver(message);
       case "subscribed":
-        if (this.subscriptions.has(channel) && !this.settle(channel, message)) this.emit("gap", { channel });
+        if (this._subscriptions.has(channel)) this._settle(channel, message)();
+        break;
+      case "accepted":
+        this._outbox.settle(id, void 0, message.answer);
         break;
       case "gap":
-        this.positions.settle(channel, message.position, false);
-        this.emit("gap", { channel, missed: message.missed });
+        this._positions.settle(channel, message.position, false);
+        this._emit("gap", { channel, missed: message.missed });
         break;
       case "error":
-        this.raise(failureOf(message, channel));
-        if (message.temporary && this.asked.has(id)) this.askLater(channel);
+        if (message.code === "stopping") return;
+        const error = failureOf(message, channel);
+        if (!this._outbox.settle(id, error)) this._raise(error);
+        if (message.temporary && this._asked.has(id)) this._askLater(channel);
     }
-    this.asked.delete(id);
+    this._asked.delete(id);
   }
-  deliver(message) {
+  _deliver(message) {
     const channel = message.channel || ALL;
     const { data, direct } = message;
-    if (data === void 0 || !(direct || channel === ALL || this.subscriptions.has(channel))) return;
-    if (!this.positions.advance(direct ? SESSION : channel, message.offset, message.epoch)) return;
+    if (data === void 0 || !(direct || channel === ALL || this._subscriptions.has(channel))) return;
+    if (!this._positions.advance(direct ? SESSION : channel, message.offset, message.epoch)) return;
     const about = { data, channel, offset: message.offset, direct: !!direct };
-    this.emit("message", data, about);
-    const callbacks = this.subscriptions.of(channel);
-    (callbacks.length ? callbacks : [this.messageCallback]).forEach((callback) => this.call(callback, data, about));
+    this._emit("message", data, about);
+    const callbacks = this._subscriptions.of(channel);
+    (callbacks.length ? callbacks : [this._messageCallback]).forEach((callback) => this._call(callback, data, about));
   }
   /** Asks to be in a channel, or out of it. Without a connection, resume() will. */
-  ask(wanted, channel) {
+  _ask(wanted, channel) {
     if (channel === ALL) return;
-    if (!wanted) this.positions.forget(channel);
-    const { transport } = this.connector;
+    if (!wanted) this._positions.forget(channel);
+    const { transport } = this._connector;
     if (!transport) return;
     const message = {
       type: wanted ? "channel-subscribe" : "channel-unsubscribe",
@@ -849,39 +910,48 @@ var Chloe = class {
       channel
     };
     if (wanted) {
-      message.id = transport.idPrefix + ++this.idCount;
-      message.since = this.positions.of(channel);
-      this.asked.set(message.id, channel);
+      message.id = this._nextId();
+      message.since = this._positions.of(channel);
+      this._asked.set(message.id, channel);
     }
     transport.send(message);
   }
   /** A subscription was refused for now. */
-  askLater(channel) {
-    setTimeout(() => this.subscriptions.has(channel) && this.ask(true, channel), ASK_AGAIN_MS * (1 + Math.random()));
+  _askLater(channel) {
+    setTimeout(() => this._subscriptions.has(channel) && this._ask(true, channel), ASK_AGAIN_MS * (1 + Math.random()));
   }
-  /** Takes a position. False: something may have been missed. */
-  settle(channel, standing) {
-    return this.positions.settle(channel, standing.position, standing.recovered);
+  /** Takes a position, and returns what tells the page of it. */
+  _settle(channel, { position, recovered }) {
+    const known = this._positions.of(channel);
+    const whole = this._positions.settle(channel, position, recovered);
+    return () => {
+      if (known) this._emit("recovered", { channel, recovered: whole });
+      if (!whole) this._emit("gap", { channel });
+    };
   }
-  welcome() {
-    this.waiters.splice(0).forEach((waiter) => waiter.resolve());
+  /** Unique in the life of this client, whatever it is connected by. */
+  _nextId() {
+    return ++this._idCount + "";
   }
-  raise(error) {
-    if (this.listeners.has("error")) this.emit("error", error);
+  _welcome() {
+    this._waiters.splice(0).forEach((waiter) => waiter.resolve());
+  }
+  _raise(error) {
+    if (this._listeners.has("error")) this._emit("error", error);
     else console.error("Chloe: " + error.message);
   }
-  emit(event, ...values) {
-    this.listeners.of(event).forEach((callback) => this.call(callback, ...values));
+  _emit(event, ...values) {
+    this._listeners.of(event).forEach((callback) => this._call(callback, ...values));
   }
   /** Calls what the page gave us. An error of it goes to the listeners, and to the console. */
-  call(callback, ...values) {
+  _call(callback, ...values) {
     try {
       callback.apply(void 0, values);
     } catch (error) {
       setTimeout(() => {
         throw error;
       });
-      if (this.listeners.of("error").indexOf(callback) < 0) this.emit("error", error);
+      if (this._listeners.of("error").indexOf(callback) < 0) this._emit("error", error);
     }
   }
 };

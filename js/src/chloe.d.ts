@@ -31,6 +31,28 @@ export interface ChloeMessage {
   direct: boolean;
 }
 
+export interface ChloeSendOptions {
+  /** How long the app may take, a lost connection included, in milliseconds. Default: without limit. */
+  timeoutMs?: number;
+  /** The same. */
+  timeout_ms?: number;
+}
+
+export interface ChloeSubscribeOptions {
+  /**
+   * A position, "epoch:offset", as GET /channels/NAME and position() tell it: what came after it is
+   * delivered. For the first subscription to a channel; from then on the client knows by itself.
+   */
+  since?: string;
+}
+
+/** A channel goes on after a reconnect, or behind `since`. */
+export interface ChloeRecovered {
+  channel: string;
+  /** Nothing was missed: what came meanwhile is delivered. Else there is a gap as well. */
+  recovered: boolean;
+}
+
 /** Messages of a channel were missed; `missed` of them, if the server knows. */
 export interface ChloeGap {
   channel: string;
@@ -53,6 +75,7 @@ export interface ChloeEvents {
   state: (state: ChloeState, transport: string | null) => void;
   /** Every message, whatever its channel. */
   message: ChloeCallback;
+  recovered: (recovered: ChloeRecovered) => void;
   gap: (gap: ChloeGap) => void;
   error: (error: ChloeError) => void;
 }
@@ -72,10 +95,20 @@ export declare class Chloe {
   connect(callback?: () => void): Promise<void>;
   /** Ends the connection. Callbacks stay; connect() takes up where this left off. */
   disconnect(): void;
-  /** Sends a string to the app. Waits for a connection if there is none. */
-  send(data: string): void;
+  /**
+   * Sends a string to the app. Waits for a connection if there is none; after a lost one what was not
+   * answered is sent again, in order, and reaches the app once as long as Chloe lives. The promise is
+   * fulfilled when the app has taken it, with the app's answer if that is JSON. Else it is rejected with a
+   * ChloeError, which `error` listeners get too. Its codes are those of the protocol, `timeout`,
+   * `queue_full` (1,000 wait already), `too_long` (for JSONP), `closed_1009` (for the server), `not_sent`.
+   * After a `timeout` the app may still get a message that was under way.
+   */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  send(data: string, options?: ChloeSendOptions): Promise<any>;
   /** Joins a channel. A message of it goes to the callbacks of its channel only, if it has any. */
-  subscribe(channel: string, callback?: ChloeCallback): void;
+  subscribe(channel: string, callback?: ChloeCallback, options?: ChloeSubscribeOptions): void;
+  /** What was seen of a channel, as "epoch:offset"; undefined as long as that is not known. */
+  position(channel: string): string | undefined;
   /** Removes one callback of a channel, or all; leaves the channel with the last. */
   unsubscribe(channel: string, callback?: ChloeCallback): void;
   /** Sets the callback for messages of channels that have none. */

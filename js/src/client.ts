@@ -5,6 +5,7 @@ import { AddressOptions, addressOf, urlOf } from './address';
 import { Connector, Owner, State } from './connector';
 import { Callback, Callbacks } from './events';
 import { ALL, ChloeError, ClientMessage, SESSION, ServerMessage, VERSION, failure, failureOf } from './message';
+import { Outbox } from './outbox';
 import { Positions } from './positions';
 import { JsonpTransport } from './transports/jsonp';
 import { TransportConstructor } from './transports/transport';
@@ -14,13 +15,15 @@ import { XhrTransport } from './transports/xhr';
 /** How long one transport may take to connect. */
 const CONNECT_TIMEOUT_MS = 4000;
 
-/** Messages that wait for a connection. More are refused. */
-const QUEUE_MAX = 1000;
-
 /** A subscription that was refused for now is asked for again after up to this time. */
 const ASK_AGAIN_MS = 5000;
 
 const TRANSPORTS: TransportConstructor[] = [WebSocketTransport, XhrTransport, JsonpTransport];
+
+export interface SendOptions {
+  timeoutMs?: number;
+  timeout_ms?: number;
+}
 
 export interface Options extends AddressOptions {
   transports?: (string | TransportConstructor)[];
@@ -32,203 +35,209 @@ export class Chloe {
   static XhrTransport = XhrTransport;
   static JsonpTransport = JsonpTransport;
 
-  private connector: Connector;
-  private listeners = new Callbacks();
-  private subscriptions = new Callbacks();
-  private messageCallback: Callback = () => {};
-  private closeCallback: Callback = () => {};
+  private _connector: Connector;
+  private _listeners = new Callbacks();
+  private _subscriptions = new Callbacks();
+  private _messageCallback: Callback = () => {};
+  private _closeCallback: Callback = () => {};
   /** What connect() promised, until there is a connection. */
-  private waiters: { resolve(): void; reject(error: ChloeError): void }[] = [];
+  private _waiters: { resolve(): void; reject(error: ChloeError): void }[] = [];
   /** Whether the page knows that there is no connection: it is told once, not at each attempt. */
-  private toldOfLoss = true;
+  private _toldOfLoss = true;
 
   /** The address proved good: from then on the loss of a connection is nothing to complain of. */
-  private hasConnected = false;
-  private session?: string;
-  private positions = new Positions();
-  private queue: ClientMessage[] = [];
-  private idCount = 0;
+  private _hasConnected = false;
+  private _session?: string;
+  private _positions = new Positions();
+  private _outbox = new Outbox(() => this._connector.transport, (error) => this._raise(error));
+  private _idCount = 0;
   /** The channel that each unanswered request is about, by message id. */
-  private asked = new Map<string, string>();
+  private _asked = new Map<string, string>();
 
   constructor(options: Options = {}) {
     const address = addressOf(options);
     const transports = (options.transports || TRANSPORTS).map(transportOf);
     const timeoutMs = options.connectTimeoutMs || CONNECT_TIMEOUT_MS;
-    this.connector = new Connector(this.owner(urlOf(address, 'http', '')), address, transports, timeoutMs);
+    this._connector = new Connector(this._owner(urlOf(address, 'http', '')), address, transports, timeoutMs);
   }
 
   get state(): State {
-    return this.connector.state;
+    return this._connector.state;
   }
 
   get transport(): string | null {
-    return this.connector.transportName;
+    return this._connector.transportName;
   }
 
   connect(callback?: Callback): Promise<void> {
-    const promise = new Promise<void>((resolve, reject) => this.waiters.push({ resolve, reject }));
+    const promise = new Promise<void>((resolve, reject) => this._waiters.push({ resolve, reject }));
     // A page that only uses the callback has nobody to catch this.
     promise.catch(() => {});
-    if (callback) this.waiters.push({ resolve: () => this.call(callback), reject: () => {} });
-    if (this.state === 'connected') this.welcome();
+    if (callback) this._waiters.push({ resolve: () => this._call(callback), reject: () => {} });
+    if (this.state === 'connected') this._welcome();
     if (this.state === 'closed') {
-      this.toldOfLoss = false;
-      this.connector.start();
+      this._toldOfLoss = false;
+      this._connector.start();
     }
     return promise;
   }
 
   disconnect(): void {
-    this.connector.stop();
+    this._connector.stop();
   }
 
-  send(data: string): void {
+  send(data: string, options: SendOptions = {}): Promise<unknown> {
     if (typeof data !== 'string') throw new TypeError('Chloe sends strings. Use JSON.stringify for anything else.');
-    // No id, hence no answer, in this version.
-    const message: ClientMessage = { type: 'message', version: VERSION, data };
-    const { transport } = this.connector;
-    if ((transport ? transport.backlog() : this.queue.length) >= QUEUE_MAX) {
-      this.raise(failure('queue_full', 'A message was dropped: ' + QUEUE_MAX + ' wait to be sent already.', true));
-    } else if (transport) transport.send(message);
-    else this.queue.push(message);
+    return this._outbox.add(this._nextId(), data, options.timeoutMs || options.timeout_ms);
   }
 
-  subscribe(channel: string, callback?: Callback): void {
+  position(channel: string): string | undefined {
+    return this._positions.of(channel);
+  }
+
+  subscribe(channel: string, callback?: Callback, options: { since?: string } = {}): void {
     if (typeof channel !== 'string' || (callback && typeof callback !== 'function')) {
       throw new TypeError('subscribe() takes the name of a channel and a function.');
     }
-    const isNew = !this.subscriptions.has(channel);
-    this.subscriptions.add(channel, callback);
-    if (isNew) this.ask(true, channel);
+    const isNew = !this._subscriptions.has(channel);
+    this._subscriptions.add(channel, callback);
+    if (!isNew) return;
+    this._positions.settle(channel, options.since, false);
+    this._ask(true, channel);
   }
 
   unsubscribe(channel: string, callback?: Callback): void {
-    if (!this.subscriptions.has(channel)) return;
-    this.subscriptions.remove(channel, callback);
-    if (!this.subscriptions.has(channel)) this.ask(false, channel);
+    if (!this._subscriptions.has(channel)) return;
+    this._subscriptions.remove(channel, callback);
+    if (!this._subscriptions.has(channel)) this._ask(false, channel);
   }
 
   onmessage(callback: Callback): void {
-    this.messageCallback = callback;
+    this._messageCallback = callback;
   }
 
   onclose(callback: Callback): void {
-    this.closeCallback = callback;
+    this._closeCallback = callback;
   }
 
   on(event: string, callback: Callback): this {
-    this.listeners.add(event, callback);
+    this._listeners.add(event, callback);
     return this;
   }
 
   off(event: string, callback?: Callback): this {
-    this.listeners.remove(event, callback);
+    this._listeners.remove(event, callback);
     return this;
   }
 
   /** What the connector sees of this client. */
-  private owner(url: string): Owner {
+  private _owner(url: string): Owner {
     return {
       hello: () => ({
         type: 'connect',
         version: VERSION,
-        sessionId: this.session,
-        positions: this.positions.table(),
+        sessionId: this._session,
+        positions: this._positions.table(),
       }),
-      positions: () => this.positions.table(),
-      sessionId: () => this.session,
-      opened: (answer) => this.resume(answer),
-      received: (message) => this.receive(message),
-      problem: (error) => this.raise(error),
+      positions: () => this._positions.table(),
+      sessionId: () => this._session,
+      opened: (answer) => this._resume(answer),
+      received: (message) => this._receive(message),
       changed: (state) => {
-        this.emit('state', state, this.transport);
-        if (state === 'connected') this.welcome();
-        if (state === 'waiting' && !this.toldOfLoss && !this.hasConnected) {
+        this._emit('state', state, this.transport);
+        if (state === 'connected') this._welcome();
+        if (state === 'waiting' && !this._toldOfLoss && !this._hasConnected) {
           const sentence = 'No connection to Chloe at ' + url + ', or it refuses this page. Trying on.';
-          this.raise(failure('no_connection', sentence, true));
+          this._raise(failure('no_connection', sentence, true));
         }
-        if ((state === 'waiting' || state === 'closed') && !this.toldOfLoss) {
-          this.toldOfLoss = true;
-          this.call(this.closeCallback);
+        if ((state === 'waiting' || state === 'closed') && !this._toldOfLoss) {
+          this._toldOfLoss = true;
+          this._call(this._closeCallback);
         }
       },
-      dropped: (unsent, error) => {
+      dropped: (error) => {
         // What could be told of these was lost with the connection; the next connect tells.
-        this.asked.clear();
-        this.queue = unsent.filter((message) => message.type === 'message').concat(this.queue);
+        this._asked.clear();
+        // RFC 6455, 7.4.1: the next connection would end like this one.
+        const told = error && error.code === 'closed_1009' && this._outbox.tooLong(error);
+        this._outbox.flush();
         if (!error) return;
-        if (error.code === 'unknown_session') this.session = undefined;
-        else if (!error.temporary && !this.toldOfLoss) this.raise(error);
+        if (error.code === 'unknown_session') this._session = undefined;
+        else if (!error.temporary && !told && !this._toldOfLoss) this._raise(error);
       },
-      stopped: (error) => this.waiters.splice(0).forEach((waiter) => waiter.reject(error)),
+      stopped: (error) => this._waiters.splice(0).forEach((waiter) => waiter.reject(error)),
     };
   }
 
   /** Brings a new connection to where the page is: session, subscriptions, messages that waited. */
-  private resume(answer: ServerMessage): void {
+  private _resume(answer: ServerMessage): void {
     const channels = answer.channels || {};
-    const transport = this.connector.transport!;
-    if (!answer.resumed) this.positions.forget(SESSION);
-    this.session = answer.sessionId;
-    this.hasConnected = true;
-    this.toldOfLoss = false;
-    const missed: string[] = [];
+    if (!answer.resumed) this._positions.forget(SESSION);
+    this._session = answer.sessionId;
+    this._hasConnected = true;
+    this._toldOfLoss = false;
+    const tell: (() => void)[] = [];
     Object.keys(channels).forEach((channel) => {
-      const wanted = channel === ALL || channel === SESSION || this.subscriptions.has(channel);
-      if (!wanted) this.ask(false, channel);
-      else if (!this.settle(channel, channels[channel])) missed.push(channel);
+      const wanted = channel === ALL || channel === SESSION || this._subscriptions.has(channel);
+      if (!wanted) this._ask(false, channel);
+      else tell.push(this._settle(channel, channels[channel]));
     });
-    this.subscriptions.names().forEach((channel) => {
-      if (!Object.prototype.hasOwnProperty.call(channels, channel)) this.ask(true, channel);
+    this._subscriptions.names().forEach((channel) => {
+      if (!Object.prototype.hasOwnProperty.call(channels, channel)) this._ask(true, channel);
     });
-    this.queue.splice(0).forEach((message) => transport.send(message));
+    this._outbox.flush();
     // Last, since the page may do anything then.
-    missed.forEach((channel) => this.emit('gap', { channel }));
+    tell.forEach((each) => each());
   }
 
-  private receive(message: ServerMessage): void {
+  private _receive(message: ServerMessage): void {
     const id = message.id + '';
-    const channel = message.channel || this.asked.get(id) || '';
+    const channel = message.channel || this._asked.get(id) || '';
     if (message.version !== undefined && message.version !== VERSION) {
-      return this.raise(failure('version', 'Chloe speaks version ' + message.version + ': load its own chloe.js.'));
+      return this._raise(failure('version', 'Chloe speaks version ' + message.version + ': load its own chloe.js.'));
     }
     switch (message.type) {
       case null:
       case undefined:
       case 'poll':
-        return this.deliver(message);
+        return this._deliver(message);
       case 'subscribed':
-        if (this.subscriptions.has(channel) && !this.settle(channel, message)) this.emit('gap', { channel });
+        if (this._subscriptions.has(channel)) this._settle(channel, message)();
+        break;
+      case 'accepted':
+        this._outbox.settle(id, undefined, message.answer);
         break;
       case 'gap':
-        this.positions.settle(channel, message.position, false);
-        this.emit('gap', { channel, missed: message.missed });
+        this._positions.settle(channel, message.position, false);
+        this._emit('gap', { channel, missed: message.missed });
         break;
       case 'error':
-        this.raise(failureOf(message, channel));
-        if (message.temporary && this.asked.has(id)) this.askLater(channel);
+        // A server that stops takes nothing more: the next connection asks again.
+        if (message.code === 'stopping') return;
+        const error = failureOf(message, channel);
+        if (!this._outbox.settle(id, error)) this._raise(error);
+        if (message.temporary && this._asked.has(id)) this._askLater(channel);
     }
-    this.asked.delete(id);
+    this._asked.delete(id);
   }
 
-  private deliver(message: ServerMessage): void {
+  private _deliver(message: ServerMessage): void {
     const channel = message.channel || ALL;
     const { data, direct } = message;
     // Nothing, or the rest of a subscription that has ended.
-    if (data === undefined || !(direct || channel === ALL || this.subscriptions.has(channel))) return;
-    if (!this.positions.advance(direct ? SESSION : channel, message.offset, message.epoch)) return;
+    if (data === undefined || !(direct || channel === ALL || this._subscriptions.has(channel))) return;
+    if (!this._positions.advance(direct ? SESSION : channel, message.offset, message.epoch)) return;
     const about = { data, channel, offset: message.offset, direct: !!direct };
-    this.emit('message', data, about);
-    const callbacks = this.subscriptions.of(channel);
-    (callbacks.length ? callbacks : [this.messageCallback]).forEach((callback) => this.call(callback, data, about));
+    this._emit('message', data, about);
+    const callbacks = this._subscriptions.of(channel);
+    (callbacks.length ? callbacks : [this._messageCallback]).forEach((callback) => this._call(callback, data, about));
   }
 
   /** Asks to be in a channel, or out of it. Without a connection, resume() will. */
-  private ask(wanted: boolean, channel: string): void {
+  private _ask(wanted: boolean, channel: string): void {
     if (channel === ALL) return;
-    if (!wanted) this.positions.forget(channel);
-    const { transport } = this.connector;
+    if (!wanted) this._positions.forget(channel);
+    const { transport } = this._connector;
     if (!transport) return;
     const message: ClientMessage = {
       type: wanted ? 'channel-subscribe' : 'channel-unsubscribe',
@@ -236,38 +245,48 @@ export class Chloe {
       channel,
     };
     if (wanted) {
-      message.id = transport.idPrefix + ++this.idCount;
-      message.since = this.positions.of(channel);
-      this.asked.set(message.id, channel);
+      message.id = this._nextId();
+      message.since = this._positions.of(channel);
+      this._asked.set(message.id, channel);
     }
     transport.send(message);
   }
 
   /** A subscription was refused for now. */
-  private askLater(channel: string): void {
-    setTimeout(() => this.subscriptions.has(channel) && this.ask(true, channel), ASK_AGAIN_MS * (1 + Math.random()));
+  private _askLater(channel: string): void {
+    setTimeout(() => this._subscriptions.has(channel) && this._ask(true, channel), ASK_AGAIN_MS * (1 + Math.random()));
   }
 
-  /** Takes a position. False: something may have been missed. */
-  private settle(channel: string, standing: ServerMessage): boolean {
-    return this.positions.settle(channel, standing.position, standing.recovered);
+  /** Takes a position, and returns what tells the page of it. */
+  private _settle(channel: string, { position, recovered }: ServerMessage): () => void {
+    const known = this._positions.of(channel);
+    const whole = this._positions.settle(channel, position, recovered);
+    return () => {
+      if (known) this._emit('recovered', { channel, recovered: whole });
+      if (!whole) this._emit('gap', { channel });
+    };
   }
 
-  private welcome(): void {
-    this.waiters.splice(0).forEach((waiter) => waiter.resolve());
+  /** Unique in the life of this client, whatever it is connected by. */
+  private _nextId(): string {
+    return ++this._idCount + '';
   }
 
-  private raise(error: ChloeError): void {
-    if (this.listeners.has('error')) this.emit('error', error);
+  private _welcome(): void {
+    this._waiters.splice(0).forEach((waiter) => waiter.resolve());
+  }
+
+  private _raise(error: ChloeError): void {
+    if (this._listeners.has('error')) this._emit('error', error);
     else console.error('Chloe: ' + error.message);
   }
 
-  private emit(event: string, ...values: unknown[]): void {
-    this.listeners.of(event).forEach((callback) => this.call(callback, ...values));
+  private _emit(event: string, ...values: unknown[]): void {
+    this._listeners.of(event).forEach((callback) => this._call(callback, ...values));
   }
 
   /** Calls what the page gave us. An error of it goes to the listeners, and to the console. */
-  private call(callback: Callback, ...values: unknown[]): void {
+  private _call(callback: Callback, ...values: unknown[]): void {
     try {
       callback.apply(undefined, values);
     } catch (error) {
@@ -275,7 +294,7 @@ export class Chloe {
         throw error;
       });
       // An error listener that throws is not asked again.
-      if (this.listeners.of('error').indexOf(callback) < 0) this.emit('error', error);
+      if (this._listeners.of('error').indexOf(callback) < 0) this._emit('error', error);
     }
   }
 }

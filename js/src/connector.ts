@@ -33,9 +33,8 @@ export interface Owner {
   /** Connected: the answer to hello. */
   opened(answer: ServerMessage): void;
   received(message: ServerMessage): void;
-  problem(error: ChloeError): void;
-  /** The connection is gone; `unsent` did not arrive. Called before the state changes. */
-  dropped(unsent: ClientMessage[], error?: ChloeError): void;
+  /** The connection is gone. Called before the state changes. */
+  dropped(error?: ChloeError): void;
   /** There will be no connection, unless the page asks for one again. */
   stopped(error: ChloeError): void;
 }
@@ -46,72 +45,72 @@ export class Connector {
   transport?: Transport;
   transportName: string | null = null;
 
-  private candidates: TransportConstructor[] = [];
-  private passedOver = false;
-  private current?: Transport;
+  private _candidates: TransportConstructor[] = [];
+  private _passedOver = false;
+  private _current?: Transport;
   /** Grows whenever `current` changes, so that a late call of a former one is known. */
-  private generation = 0;
-  private timer?: ReturnType<typeof setTimeout>;
-  private backoff = new Backoff();
-  private connectedAt = 0;
+  private _generation = 0;
+  private _timer?: ReturnType<typeof setTimeout>;
+  private _backoff = new Backoff();
+  private _connectedAt = 0;
   /** What worked last on this page, unless the network changed. */
-  private proven?: TransportConstructor;
-  private heardAt = 0;
+  private _proven?: TransportConstructor;
+  private _heardAt = 0;
   /** The longest silence of a healthy connection; 0: not known. */
-  private silenceMs = 0;
+  private _silenceMs = 0;
 
   constructor(
-    private owner: Owner,
-    private address: Address,
-    private transports: TransportConstructor[],
-    private timeoutMs: number,
+    private _owner: Owner,
+    private _address: Address,
+    private _transports: TransportConstructor[],
+    private _timeoutMs: number,
   ) {}
 
   start(): void {
     if (this.state !== 'closed') return;
-    this.listen('addEventListener');
-    this.begin();
+    this._listen('addEventListener');
+    this._begin();
   }
 
   /** Ends, for good or, if `error` is given, for that. */
   stop(error?: ChloeError): void {
     if (this.state === 'closed') return;
-    this.listen('removeEventListener');
-    this.backoff.failures = 0;
-    this.drop(error);
-    this.owner.stopped(error || failure('disconnected', 'disconnect() was called.'));
-    this.enter('closed');
+    this._listen('removeEventListener');
+    this._backoff.failures = 0;
+    this._drop(error);
+    this._owner.stopped(error || failure('disconnected', 'disconnect() was called.'));
+    this._enter('closed');
   }
 
-  private begin(): void {
-    clearTimeout(this.timer);
-    const enabled = this.transports.filter((transport) => transport.isEnabled());
-    const name = this.proven ? this.proven.transportName : recall();
+  private _begin(): void {
+    clearTimeout(this._timer);
+    const enabled = this._transports.filter((transport) => transport.isEnabled());
+    const name = this._proven ? this._proven.transportName : recall();
     const worked = (transport: TransportConstructor) => transport.transportName === name;
-    this.candidates = enabled.filter(worked);
-    if (!this.proven || this.backoff.failures > FAITHFUL_ROUNDS) {
-      this.candidates = this.candidates.concat(enabled.filter((transport) => !worked(transport)));
+    this._candidates = enabled.filter(worked);
+    if (!this._proven || this._backoff.failures > FAITHFUL_ROUNDS) {
+      this._candidates = this._candidates.concat(enabled.filter((transport) => !worked(transport)));
     }
-    this.passedOver = false;
-    const generation = this.generation;
-    this.enter('connecting');
+    this._passedOver = false;
+    const generation = this._generation;
+    this._enter('connecting');
     // A listener may have called disconnect().
-    if (generation !== this.generation) return;
-    if (enabled.length) return this.attempt();
+    if (generation !== this._generation) return;
+    if (enabled.length) return this._attempt();
     this.stop(failure('no_transport', 'This browser has none of the transports that the page allows.'));
   }
 
-  private attempt(): void {
-    const candidate = this.candidates.shift();
-    if (!candidate) return this.rest();
-    const link = this.link(candidate);
-    this.timer = setTimeout(
+  private _attempt(): void {
+    const candidate = this._candidates.shift();
+    if (!candidate) return this._rest();
+    const link = this._link(candidate);
+    this._timer = setTimeout(
       () => link.lost(failure('timeout', 'Chloe did not answer in time.', true)),
-      this.timeoutMs * Math.min(this.backoff.failures + 1, PATIENCE_MAX),
+      this._timeoutMs * Math.min(this._backoff.failures + 1, PATIENCE_MAX),
     );
     try {
-      this.current = new candidate(link);
-      this.current.open(this.owner.hello());
+      this._current = new candidate(link);
+      this._current.open(this._owner.hello());
     } catch (error) {
       // As a page from https may not open ws.
       link.lost(error as ChloeError);
@@ -119,113 +118,111 @@ export class Connector {
   }
 
   /** Every transport failed, or the connection broke: waits. */
-  private rest(): void {
-    this.timer = setTimeout(() => this.begin(), this.backoff.next());
-    this.enter('waiting');
+  private _rest(): void {
+    this._timer = setTimeout(() => this._begin(), this._backoff.next());
+    this._enter('waiting');
   }
 
   /** What the transport about to be made may do, as long as it is the current one. */
-  private link(candidate: TransportConstructor): Link {
-    const { owner } = this;
-    const generation = ++this.generation;
-    const isCurrent = () => generation === this.generation;
+  private _link(candidate: TransportConstructor): Link {
+    const owner = this._owner;
+    const generation = ++this._generation;
+    const isCurrent = () => generation === this._generation;
     return {
-      address: this.address,
+      address: this._address,
       positions: () => owner.positions(),
       sessionId: () => owner.sessionId(),
       receive: (messages) => {
         if (!isCurrent()) return;
-        if (this.transport) this.watch();
+        if (this.transport) this._watch();
         // Each may be the one upon which the page disconnects.
         messages.forEach((message) => {
           if (!isCurrent()) return;
           if (this.transport) owner.received(message);
           // What comes before the answer belongs to a session that may not stay ours.
-          else if (message.type === 'connect') this.open(candidate, message);
-          else if (message.type === 'error') this.lose(failureOf(message));
+          else if (message.type === 'connect') this._open(candidate, message);
+          else if (message.type === 'error') this._lose(failureOf(message));
         });
       },
       lost: (error) => {
-        if (isCurrent()) this.lose(error);
-      },
-      problem: (error) => {
-        if (isCurrent()) owner.problem(error);
+        if (isCurrent()) this._lose(error);
       },
     };
   }
 
-  private open(candidate: TransportConstructor, answer: ServerMessage): void {
-    clearTimeout(this.timer);
-    if (this.passedOver) remember(candidate.transportName);
-    this.proven = candidate;
-    this.connectedAt = Date.now();
-    this.silenceMs = answer.heartbeat ? 2 * answer.heartbeat + SILENCE_GRACE_MS : 0;
-    this.watch();
-    this.transport = this.current;
+  private _open(candidate: TransportConstructor, answer: ServerMessage): void {
+    clearTimeout(this._timer);
+    if (this._passedOver) remember(candidate.transportName);
+    this._proven = candidate;
+    this._connectedAt = Date.now();
+    this._silenceMs = answer.heartbeat ? 2 * answer.heartbeat + SILENCE_GRACE_MS : 0;
+    this._watch();
+    this.transport = this._current;
     this.transportName = candidate.transportName;
     this.state = 'connected';
-    this.owner.opened(answer);
-    if (this.transport) this.owner.changed('connected');
+    this._owner.opened(answer);
+    if (this.transport) this._owner.changed('connected');
   }
 
-  private lose(error: ChloeError): void {
+  private _lose(error: ChloeError): void {
     const wasConnected = this.transport;
-    if (wasConnected && Date.now() - this.connectedAt > STEADY_MS) this.backoff.failures = 0;
-    const generation = this.generation + 1;
-    this.drop(error);
+    if (wasConnected && Date.now() - this._connectedAt > STEADY_MS) this._backoff.failures = 0;
+    const generation = this._generation + 1;
+    this._drop(error);
     // A listener may have called disconnect(), and even connect() again.
-    if (generation !== this.generation) return;
+    if (generation !== this._generation) return;
     // Chloe is there and only forgot us: no reason to wait, the first time.
-    if (error.code === 'unknown_session' && !this.backoff.failures) {
-      this.backoff.failures = 1;
-      return this.begin();
+    if (error.code === 'unknown_session' && !this._backoff.failures) {
+      this._backoff.failures = 1;
+      return this._begin();
     }
-    if (wasConnected) return this.rest();
-    this.passedOver = true;
-    this.attempt();
+    if (wasConnected) return this._rest();
+    this._passedOver = true;
+    this._attempt();
   }
 
   /** Lets go of the current transport. */
-  private drop(error?: ChloeError): void {
-    clearTimeout(this.timer);
-    this.generation++;
-    const transport = this.current;
-    this.current = this.transport = undefined;
+  private _drop(error?: ChloeError): void {
+    clearTimeout(this._timer);
+    this._generation++;
+    const transport = this._current;
+    this._current = this.transport = undefined;
     this.transportName = null;
-    this.owner.dropped(transport ? transport.close() : [], error);
+    if (transport) transport.close();
+    this._owner.dropped(error);
   }
 
-  private enter(state: State): void {
+  private _enter(state: State): void {
     this.state = state;
-    this.owner.changed(state);
+    this._owner.changed(state);
   }
 
   /** A connection can be dead without a word, after sleep or a change of networks. Silence tells. */
-  private watch(): void {
-    this.heardAt = Date.now();
-    clearTimeout(this.timer);
-    if (this.silenceMs) this.timer = setTimeout(this.silent, this.silenceMs);
+  private _watch(): void {
+    this._heardAt = Date.now();
+    clearTimeout(this._timer);
+    if (this._silenceMs) this._timer = setTimeout(this._silent, this._silenceMs);
   }
 
-  private silent = (): void => this.lose(failure('silent', 'Chloe was silent for too long.', true));
+  private _silent = (): void => this._lose(failure('silent', 'Chloe was silent for too long.', true));
 
   /** The page may have slept, or changed networks: no reason to wait any longer. */
-  private wake = (event: Event): void => {
+  private _wake = (event: Event): void => {
     if (typeof document !== 'undefined' && document.visibilityState === 'hidden') return;
     if (event.type === 'online') {
       // Another network, perhaps without the proxy that was in the way.
-      this.proven = undefined;
+      this._proven = undefined;
       forget();
     }
-    if (this.state === 'waiting') this.begin();
+    if (this.state === 'waiting') this._begin();
     // Timers stand still while a device sleeps.
-    else if (this.transport && this.silenceMs && Date.now() - this.heardAt > this.silenceMs) this.silent();
+    else if (this.transport && this._silenceMs && Date.now() - this._heardAt > this._silenceMs) this._silent();
   };
 
-  private listen(method: 'addEventListener' | 'removeEventListener'): void {
+  private _listen(method: 'addEventListener' | 'removeEventListener'): void {
     if (typeof self === 'undefined' || !self[method]) return;
-    self[method]('online', this.wake);
-    self[method]('pageshow', this.wake);
-    if (typeof document !== 'undefined') document[method]('visibilitychange', this.wake);
+    self[method]('online', this._wake);
+    self[method]('pageshow', this._wake);
+    if (typeof document !== 'undefined') document[method]('visibilitychange', this._wake);
   }
 }

@@ -4,11 +4,11 @@
 export type Callback = (...values: any[]) => void;
 
 export class Callbacks {
-  private lists = new Map<string, Callback[]>();
+  private _lists = new Map<string, Callback[]>();
 
   /** Whether `name` was added, with a callback or without. */
   has(name: string): boolean {
-    return this.lists.has(name);
+    return this._lists.has(name);
   }
 
   /** Adds a callback, once; or only the name. */
@@ -16,23 +16,23 @@ export class Callbacks {
     const list = this.of(name);
     const isNew = callback && list.indexOf(callback) < 0;
     // A new array each time: whoever is being called now keeps the list it began with.
-    this.lists.set(name, isNew ? list.concat(callback!) : list);
+    this._lists.set(name, isNew ? list.concat(callback!) : list);
   }
 
   /** Removes one callback, or all of `name`. */
   remove(name: string, callback?: Callback): void {
     const rest = this.of(name).filter((other) => callback && other !== callback);
-    if (rest.length) this.lists.set(name, rest);
-    else this.lists.delete(name);
+    if (rest.length) this._lists.set(name, rest);
+    else this._lists.delete(name);
   }
 
   /** The callbacks of `name`, in the order in which they were added. */
   of(name: string): Callback[] {
-    return this.lists.get(name) || [];
+    return this._lists.get(name) || [];
   }
 
   /** All names that were added. */
   names(): string[] {
-    return Array.from(this.lists.keys());
+    return Array.from(this._lists.keys());
   }
 }

@@ -51,6 +51,8 @@ export interface ServerMessage extends Partial<Standing> {
   heartbeat?: number;
   messages?: ServerMessage[];
   missed?: number;
+  /** What the app answered to a message, if that was JSON. */
+  answer?: unknown;
   code?: string;
   message?: string;
   temporary?: boolean;

@@ -10,14 +10,14 @@ interface Place {
 }
 
 export class Positions {
-  private places = new Map<string, Place>();
+  private _places = new Map<string, Place>();
 
   /** Notes a delivery. False: it was seen before. */
   advance(channel: string, offset: number | undefined, epoch: string | undefined): boolean {
     if (offset === undefined) return true;
-    const place = this.places.get(channel);
+    const place = this._places.get(channel);
     if (!place) {
-      this.places.set(channel, { epoch, offset });
+      this._places.set(channel, { epoch, offset });
       return true;
     }
     const sameEpoch = !epoch || !place.epoch || epoch === place.epoch;
@@ -37,22 +37,22 @@ export class Positions {
     const colon = position.lastIndexOf(':');
     const epoch = position.slice(0, colon);
     const offset = +position.slice(colon + 1);
-    const place = this.places.get(channel);
+    const place = this._places.get(channel);
     // A delivery overtook the answer that names its epoch.
     const overtaken = place && !place.epoch;
     if (place && (overtaken || (recovered && place.epoch === epoch))) place.epoch = epoch;
-    else this.places.set(channel, { epoch, offset });
+    else this._places.set(channel, { epoch, offset });
     return !place || !!overtaken || !!recovered;
   }
 
   /** Forgets a channel: whoever subscribes to it again starts with what comes then. */
   forget(channel: string): void {
-    this.places.delete(channel);
+    this._places.delete(channel);
   }
 
   /** `epoch:offset` of a channel, if both are known. */
   of(channel: string): string | undefined {
-    const place = this.places.get(channel);
+    const place = this._places.get(channel);
     return place && place.epoch ? place.epoch + ':' + place.offset : undefined;
   }
 
@@ -60,7 +60,7 @@ export class Positions {
   table(): PositionTable {
     // Without a prototype, so that a channel may be called __proto__.
     const table: PositionTable = Object.create(null);
-    this.places.forEach((_place, channel) => {
+    this._places.forEach((_place, channel) => {
       const position = this.of(channel);
       if (position) table[channel] = position;
     });

@@ -28,6 +28,7 @@ function byJsonp() {
   return { world, chloe, heard, errors };
 }
 
+const accepted = (id) => ({ type: 'accepted', version: 1, id });
 const delivery = (data, offset, more = {}) => ({ data, version: 1, channel: '/all', offset, ...more });
 
 test('xhr: simple requests, the session and the positions in each poll', () => {
@@ -63,10 +64,11 @@ test('xhr: one message at a time, in order, beside the poll', () => {
   chloe.send('1');
   chloe.subscribe('news', () => {});
   chloe.send('2');
-  assert.deepEqual(world.open.map((request) => request.message.type), ['poll', 'message']);
-  assert.deepEqual(world.open[1].message, { type: 'message', version: 1, sessionId: 's1', data: '1' });
-  world.request('message').answer(200);
-  world.request('channel-subscribe').answer(200, { type: 'subscribed', version: 1, id: '1', channel: 'news', position: 'bb:7', recovered: true });
+  assert.deepEqual(world.open.map((request) => request.message.type), ['poll', 'message', 'channel-subscribe']);
+  assert.deepEqual(world.open[1].message, { type: 'message', version: 1, id: '1', sessionId: 's1', data: '1' });
+  world.request('message').answer(200, accepted('1'));
+  assert.equal(world.request('message'), undefined, 'the subscription comes first');
+  world.request('channel-subscribe').answer(200, { type: 'subscribed', version: 1, id: '2', channel: 'news', position: 'bb:7', recovered: true });
   assert.equal(world.request('message').message.data, '2');
 });
 
@@ -96,15 +98,18 @@ test('xhr: a long poll goes by POST', () => {
 test('xhr: an unknown session is opened anew, with the positions and without a message lost', () => {
   const { world, chloe, errors } = byXhr();
   const gone = { type: 'error', version: 1, code: 'unknown_session', message: 'Gone.', temporary: false };
+  chloe.subscribe('news', () => {});
+  world.request('channel-subscribe').answer(200, { type: 'subscribed', version: 1, id: '1', channel: 'news', position: 'aa:0', recovered: true });
   chloe.send('kept');
   world.request('message').answer(404, gone);
   assert.equal(world.request('poll'), undefined, 'the poll is given up');
-  assert.deepEqual(world.request('connect').message, { type: 'connect', version: 1, positions: { '/all': 'aa:0' } });
+  assert.deepEqual(world.request('connect').message, { type: 'connect', version: 1, positions: { '/all': 'aa:0', news: 'aa:0' } });
   world.request('connect').answer(200, connected({ sessionId: 's2' }));
-  const { sessionId, data } = world.request('message').message;
-  assert.deepEqual([sessionId, data], ['s2', 'kept']);
   assert.equal(world.request('poll'), undefined, 'the poll waits for what is restored');
-  world.request('message').answer(200);
+  assert.equal(world.request('message'), undefined, 'and so does the message');
+  world.request('channel-subscribe').answer(200, { type: 'subscribed', version: 1, id: '3', channel: 'news', position: 'bb:0', recovered: true });
+  const { sessionId, id, data } = world.request('message').message;
+  assert.deepEqual([sessionId, id, data], ['s2', '2', 'kept']);
   world.request('poll').answer(404, gone);
   assert.equal(chloe.state, 'waiting');
   assert.deepEqual(errors, []);
@@ -114,7 +119,7 @@ test('xhr: a refused message is told and does not hold up the rest; others are t
   const { world, chloe, errors } = byXhr();
   chloe.send('1');
   chloe.send('2');
-  world.request('message').answer(413, { type: 'error', version: 1, code: 'too_long', message: 'Shorter.', temporary: false });
+  world.request('message').answer(413, { type: 'error', version: 1, id: '1', code: 'too_long', message: 'Shorter.', temporary: false });
   assert.deepEqual(errors, ['too_long']);
   for (const status of [503, 429]) {
     world.request('message').answer(status, 'Full.');
@@ -205,8 +210,8 @@ test('jsonp: answers find their connection and their request by id', () => {
   other.subscribe('news', () => {});
   chloe.subscribe('sports', () => {});
   const subscribes = world.tags.map((tag) => messageOf(tag.src)).filter((message) => message.type === 'channel-subscribe');
-  assert.deepEqual(subscribes.map((message) => [message.id, message.sessionId]), [['2.1', 's2'], ['1.1', 's1']]);
-  world.respond(world.tags.find((tag) => tag.src.includes('sports')), { type: 'error', id: '1.1', code: 'no', message: 'No.' });
+  assert.deepEqual(subscribes.map((message) => [message.id, message.sessionId]), [['1', 's2'], ['1', 's1']]);
+  world.respond(world.tags.find((tag) => tag.src.includes('sports')), { type: 'error', id: '1', code: 'no', message: 'No.' });
   assert.deepEqual(errors, ['no']);
 });
 

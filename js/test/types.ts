@@ -12,7 +12,10 @@ export const maker: new (options: { host: string; port: number; https: boolean }
 export async function page(chloe: Declared): Promise<void> {
   chloe.on('state', (state) => state === 'connected').on('error', (error) => error.code);
   chloe.on('gap', (gap) => gap.missed);
-  chloe.subscribe('news', (data) => chloe.send(data));
+  chloe.on('recovered', ({ channel, recovered }) => recovered || chloe.position(channel));
+  chloe.subscribe('news', (data) => chloe.send(data), { since: 'aa:1' });
+  const { total } = await chloe.send('x', { timeoutMs: 1000 });
+  await chloe.send(total, { timeout_ms: 1000 });
   await chloe.connect();
   new Declared({ transports: ['xhr', Declared.JsonpTransport] }).connect(() => {});
 }

@@ -39,8 +39,8 @@ test('sends strings, and nothing else', () => {
   chloe.send('hi');
   chloe.send('half a \ud83d pair, a whole \ud83d\ude00');
   assert.deepEqual(world.socket.sent.slice(1), [
-    { type: 'message', version: 1, data: 'hi' },
-    { type: 'message', version: 1, data: 'half a \ufffd pair, a whole \ud83d\ude00' },
+    { type: 'message', version: 1, id: '1', data: 'hi' },
+    { type: 'message', version: 1, id: '2', data: 'half a \ufffd pair, a whole \ud83d\ude00' },
   ]);
   assert.throws(() => chloe.send({ a: 1 }), /JSON.stringify/);
 });
@@ -157,7 +157,8 @@ test('calls before the connection wait for it, up to a bound', () => {
   assert.deepEqual(errors, ['queue_full']);
   world.socket.open();
   world.socket.say(connected());
-  const sent = world.socket.sent;
+  const { sent } = world.socket;
+  for (let i = 2; i < sent.length; i++) world.socket.say({ type: 'accepted', version: 1, id: sent[i].id });
   assert.equal(sent.length, 1 + 1 + 1000);
   assert.deepEqual([sent[1].channel, sent[2].data, sent.at(-1).data], ['news', 'm0', 'm999']);
 });
@@ -184,7 +185,7 @@ test('reconnects with its session and positions; a session that lives keeps its 
   world.socket.say(connected({ resumed: true, channels }));
   assert.deepEqual(world.socket.sent.slice(1), [
     { type: 'channel-unsubscribe', version: 1, channel: 'old' },
-    { type: 'message', version: 1, data: 'meanwhile' },
+    { type: 'message', version: 1, id: '2', data: 'meanwhile' },
   ]);
 });
 

@@ -4,6 +4,8 @@
 import vm from 'node:vm';
 import { files } from '../build.mjs';
 
+/** Which of the built files is tried; all must do the same. */
+const FILE = process.env.CHLOE_BUILT ?? 'chloe.js';
 const built = await files();
 const HOST = 'http://chloe.test:8901';
 
@@ -24,7 +26,7 @@ export class World {
     without.forEach((name) => delete this.globals[name]);
     this.context = vm.createContext(this.globals);
     this.globals.self = this.globals.window = this.globals;
-    vm.runInContext(built['chloe.js'], this.context);
+    vm.runInContext(built[FILE], this.context);
     if (this.globals.document) this.globals.document.currentScript = null;
     this.Chloe = this.globals.Chloe;
   }

@@ -1,74 +1,20 @@
 // Connections that break in the middle: what was sent meanwhile comes, each message once.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import net from 'node:net';
 import { after, before, test } from 'node:test';
+import { Between } from './between.mjs';
 import { House, connect, got, numbers } from './house.mjs';
-
-/** What a server adds to the key of a WebSocket handshake (RFC 6455, 1.3). */
-const HANDSHAKE_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 let house;
 let between;
 before(async () => {
   house = await House.open(['--poll-hold-ms', '1000']);
-  between = await new Between().start();
+  between = await new Between(house.chloe.port).start();
 });
 after(async () => {
   between.stop();
   await house.close();
 });
-
-/** A proxy that can break every connection, and that may swallow WebSockets: open them, and then nothing. */
-class Between {
-  whole = true;
-  swallows = false;
-  sockets = new Set();
-  server = net.createServer((near) => this.accept(near));
-
-  async start() {
-    this.server.listen(0, '127.0.0.1');
-    await once(this.server, 'listening');
-    this.port = this.server.address().port;
-    return this;
-  }
-
-  accept(near) {
-    near.on('error', () => {}).on('close', () => this.sockets.delete(near));
-    if (!this.whole) return near.destroy();
-    this.sockets.add(near);
-    near.once('data', (first) => {
-      const key = /^sec-websocket-key: *(\S+)/im.exec(first.toString('latin1'));
-      if (key && this.swallows) return this.swallow(near, key[1]);
-      const far = net.connect(house.chloe.port, '127.0.0.1');
-      far.on('error', () => {}).on('close', () => near.destroy());
-      near.on('close', () => far.destroy());
-      far.write(first);
-      near.pipe(far).pipe(near);
-    });
-  }
-
-  swallow(near, key) {
-    const accept = createHash('sha1').update(key + HANDSHAKE_GUID).digest('base64');
-    near.write(
-      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-        `Sec-WebSocket-Accept: ${accept}\r\n\r\n`,
-    );
-    near.resume();
-  }
-
-  cut() {
-    this.whole = false;
-    for (const socket of this.sockets) socket.destroy();
-  }
-
-  stop() {
-    this.cut();
-    this.server.close();
-  }
-}
 
 for (const transport of ['websocket', 'xhr', 'jsonp']) {
   test(`${transport}: a connection that breaks loses nothing and doubles nothing`, async () => {

@@ -73,13 +73,14 @@ export class App {
   constructor() {
     this.taken = [];
     this.pages = new Map();
-    /** Called with each message; may answer through /send. */
+    /** Called with each message. May publish through /send, and say how to answer: `{ status, json }`. */
     this.onmessage = () => {};
     this.server = http.createServer((request, response) => this.answer(request, response));
   }
 
+  /** Starts, or starts again where it was. */
   async start() {
-    this.server.listen(0, '127.0.0.1');
+    this.server.listen(this.port ?? 0, '127.0.0.1');
     await once(this.server, 'listening');
     this.port = this.server.address().port;
     this.origin = `http://localhost:${this.port}`;
@@ -93,8 +94,9 @@ export class App {
       for await (const piece of request) body += piece;
       const message = { data: body, session: request.headers['x-chloe-session'] };
       this.taken.push(message);
-      await this.onmessage(message);
-      response.end();
+      const { status = 200, json } = (await this.onmessage(message)) ?? {};
+      if (json === undefined) response.writeHead(status).end();
+      else response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(json));
       return;
     }
     const page = this.pages.get(request.url);

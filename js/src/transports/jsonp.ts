@@ -2,8 +2,8 @@
 // but a document, and no permission of the server for the page's origin.
 
 import { urlOf } from '../address';
-import { ClientMessage, ServerMessage, decode, encode, failure } from '../message';
-import { Done, PollingTransport } from './polling';
+import { ClientMessage, ServerMessage, decode, encode } from '../message';
+import { Done, PollingTransport, refusal } from './polling';
 import { Link } from './transport';
 
 /** What every server and proxy takes as a URL. */
@@ -19,7 +19,7 @@ const LINGER_MS = 60000;
 interface Connection {
   callbacks: { onmessage(packed: string): void };
   listenForMessages(): void;
-  response(message: ServerMessage): void;
+  response(message: ServerMessage, key: string): void;
 }
 
 const nothing = () => {};
@@ -36,81 +36,80 @@ export class JsonpTransport extends PollingTransport implements Connection {
     /** A message that comes beside the answer. */
     onmessage: (packed: string): void => {
       const message = decode(packed);
-      if (message) this.link.receive([message]);
+      if (message) this._link.receive([message]);
     },
   };
-  private number = 1;
-  private polls = false;
-  private scripts: Element[] = [];
-  /** The answers that came while their script ran, by the id of their request. */
-  private answers: { [id: string]: ServerMessage } = {};
+  private _number = 1;
+  private _polls = false;
+  private _scripts: Element[] = [];
+  /** The answers that came while their script ran, by the key of their request. */
+  private _answers: { [id: string]: ServerMessage } = {};
 
   static isEnabled(): boolean {
     return typeof document !== 'undefined';
   }
 
-  /** Every answer script calls this. "3" is for connection 3, "3.7" for the seventh message of it. */
+  /**
+   * Every answer script calls this. It belongs to the request that its tag was made for: "3" is
+   * a poll of connection 3, "3.7" another request of it. A script without a tag goes by its message.
+   */
   static response(message: ServerMessage): void {
     const running = document.currentScript;
-    const id = message.id == null ? running && running.getAttribute('data-id') : message.id;
-    const connection = JsonpTransport.connections[parseInt(id + '', 10)];
-    if (connection) {
-      message.id = id;
-      connection.response(message);
-    }
+    const key = ((running && running.getAttribute('data-id')) || message.id) + '';
+    const connection = JsonpTransport.connections[parseInt(key, 10)];
+    if (connection) connection.response(message, key);
   }
 
   constructor(link: Link) {
     super(link);
     const { connections } = home();
-    while (connections[this.number]) this.number++;
-    connections[this.number] = this;
-    this.idPrefix = this.number + '.';
+    while (connections[this._number]) this._number++;
+    connections[this._number] = this;
   }
 
   /** The server let go of a poll: it wants the next one. */
   listenForMessages(): void {
-    this.answers[this.number] = { messages: [] };
+    this._answers[this._number] = { messages: [] };
   }
 
-  response(message: ServerMessage): void {
-    this.answers[message.id!] = message;
+  response(message: ServerMessage, key: string): void {
+    this._answers[key] = message;
   }
 
-  close(): ClientMessage[] {
-    const { number } = this;
+  close(): void {
+    const number = this._number;
     const { connections } = home();
     connections[number] = CLOSED;
     setTimeout(() => delete connections[number], LINGER_MS);
-    this.scripts.forEach(remove);
-    return super.close();
+    this._scripts.forEach(remove);
+    super.close();
   }
 
   /** A script that is held keeps the page from having loaded: polling begins after that. */
-  protected poll(): void {
-    if (document.readyState === 'complete' || this.polls) return super.poll();
+  protected _poll(): void {
+    if (document.readyState === 'complete' || this._polls) return super._poll();
     const begin = () => {
       clearTimeout(timer);
-      if (this.polls) return;
-      this.polls = true;
-      super.poll();
+      if (this._polls) return;
+      this._polls = true;
+      super._poll();
     };
     const timer = setTimeout(begin, LOAD_MS);
     addEventListener('load', () => setTimeout(begin));
   }
 
-  protected request(message: ClientMessage, limitMs: number, done: Done): void {
-    const { number } = this;
+  protected _request(message: ClientMessage, limitMs: number, done: Done): void {
+    const number = this._number;
     const held = message.type === 'poll' || message.type === 'connect';
     if (held) message.id = number;
-    const id = held ? number + '' : message.id || this.idPrefix + 0;
-    let url = this.urlOf(message);
+    const key = number + (held ? '' : '.' + ++requestCount);
+    let url = this._urlOf(message);
     if (url.length > URL_LENGTH_MAX && message.positions) {
       // Then the server goes by what it has sent, and only an answer lost on the way is lost.
       message.positions = {};
-      url = this.urlOf(message);
+      url = this._urlOf(message);
     }
-    if (url.length > URL_LENGTH_MAX) return this.refuse(message, done);
+    if (url.length > URL_LENGTH_MAX) return this._refuse(message, done);
 
     const script = document.createElement('script');
     const finish = (answer?: ServerMessage) => {
@@ -118,39 +117,34 @@ export class JsonpTransport extends PollingTransport implements Connection {
       // A script that is removed may run all the same.
       script.onload = script.onerror = null;
       remove(script);
-      this.scripts = this.scripts.filter((other) => other !== script);
-      if (!this.closed) done(answer);
+      this._scripts = this._scripts.filter((other) => other !== script);
+      if (!this._closed) done(answer);
     };
     const timer = setTimeout(finish, limitMs);
     script.async = true;
-    script.setAttribute('data-id', id + '');
+    script.setAttribute('data-id', key);
     script.onerror = () => finish();
     script.onload = () => {
-      const answer = this.answers[id] || {};
-      delete this.answers[id];
+      const answer = this._answers[key] || {};
+      delete this._answers[key];
       finish(answer);
     };
     // Two requests of the same millisecond must not be one for the browser.
-    script.src = url + '&ts=' + Date.now() + '.' + requestCount++;
-    this.scripts.push(script);
+    script.src = url + '&ts=' + Date.now() + '.' + ++requestCount;
+    this._scripts.push(script);
     (document.head || document.documentElement).appendChild(script);
   }
 
-  private urlOf(message: ClientMessage): string {
-    return urlOf(this.link.address, 'http', '/chloe/jsonp.js?data=') + encodeURIComponent(encode(message));
+  private _urlOf(message: ClientMessage): string {
+    return urlOf(this._link.address, 'http', '/chloe/jsonp.js?data=') + encodeURIComponent(encode(message));
   }
 
-  private refuse(message: ClientMessage, done: Done): void {
-    const error = failure(
-      'too_long',
+  private _refuse(message: ClientMessage, done: Done): void {
+    const sentence =
       'This message is too long for JSONP, whose messages travel in a URL of at most ' +
-        URL_LENGTH_MAX +
-        ' characters. Send less at a time.',
-      false,
-      message.channel,
-    );
-    this.link.problem(error);
-    setTimeout(() => this.closed || done({}));
+      URL_LENGTH_MAX +
+      ' characters. Send less at a time.';
+    setTimeout(() => this._closed || done(refusal('too_long', sentence, message)));
   }
 }
 

@@ -15,21 +15,17 @@ export interface Link {
   receive(messages: ServerMessage[]): void;
   /** The transport is broken: it will carry nothing more. */
   lost(error: ChloeError): void;
-  /** One message could not be carried; the rest goes on. */
-  problem(error: ChloeError): void;
 }
 
 export interface Transport {
-  /** Put before the ids of this connection's messages, so that answers find their way. */
-  idPrefix: string;
-  /** How many messages wait here to be sent. */
-  backlog(): number;
+  /** How many messages for the app may be under way at a time. */
+  window: number;
   /** Begins, with the message that opens or resumes the session. */
   open(connect: ClientMessage): void;
   /** Carries a message, after those given before. */
   send(message: ClientMessage): void;
-  /** Ends. Returns what was given to `send` and surely or probably did not arrive. */
-  close(): ClientMessage[];
+  /** Ends. What was not answered is the client's to send again. */
+  close(): void;
 }
 
 export interface TransportConstructor {

@@ -10,28 +10,27 @@ const URL_LENGTH_MAX = 2000;
 
 export class XhrTransport extends PollingTransport {
   static transportName = 'xhr';
-  private requests: XMLHttpRequest[] = [];
+  private _requests: XMLHttpRequest[] = [];
 
   static isEnabled(): boolean {
     return typeof XMLHttpRequest !== 'undefined' && 'withCredentials' in new XMLHttpRequest();
   }
 
-  close(): ClientMessage[] {
-    const unsent = super.close();
-    this.requests.forEach((request) => request.abort());
-    return unsent;
+  close(): void {
+    super.close();
+    this._requests.forEach((request) => request.abort());
   }
 
-  protected request(message: ClientMessage, limitMs: number, done: Done): void {
+  protected _request(message: ClientMessage, limitMs: number, done: Done): void {
     const request = new XMLHttpRequest();
     const body = 'data=' + encodeURIComponent(encode(message));
-    const url = urlOf(this.link.address, 'http', '/chloe/xhr');
+    const url = urlOf(this._link.address, 'http', '/chloe/xhr');
     const pollUrl = url + '/' + Date.now() + '?' + body;
     const get = message.type === 'poll' && pollUrl.length <= URL_LENGTH_MAX;
-    this.requests.push(request);
+    this._requests.push(request);
     request.onloadend = () => {
-      this.requests = this.requests.filter((other) => other !== request);
-      if (!this.closed) done(answerOf(request));
+      this._requests = this._requests.filter((other) => other !== request);
+      if (!this._closed) done(answerOf(request));
     };
     request.open(get ? 'GET' : 'POST', get ? pollUrl : url);
     request.timeout = limitMs;
