@@ -148,6 +148,46 @@ fn what_the_app_has_not_taken_reaches_it_from_the_next_process() {
 }
 
 #[test]
+fn a_message_that_is_repeated_to_the_next_process_reaches_the_app_once() {
+    let folder = Folder::new("state-acks");
+    let app = App::start();
+    let url = format!("--application-server-url=http://{}/updates", app.address);
+    let quick = [&*url, "--shutdown-timeout-ms=500"];
+    let first = Running::start(&folder, "first", &quick);
+    let (mut page, told) = first.connect(&Value::Null, &json!({}));
+    let say = |page: &mut WebSocket, id: u64| {
+        let message = json!({"type": "message", "id": id, "data": "once", "version": 1});
+        page.text(&message.to_string());
+    };
+    say(&mut page, 7);
+    let json = "200 OK\r\nContent-Type: application/json";
+    app.next().answer(&app, json, r#"{"saved":7}"#);
+    assert_eq!(page.json()["answer"]["saved"], 7);
+    say(&mut page, 8);
+    let out = app.next();
+    let id = out.field("webhook-id").unwrap().to_owned();
+    first.stop();
+    drop((page, out));
+
+    let second = Running::start(&folder, "second", &quick);
+    let (mut page, told) = second.connect(&told["sessionId"], &json!({}));
+    assert_eq!(told["resumed"], json!(true));
+    say(&mut page, 7);
+    assert_eq!(page.json()["answer"]["saved"], 7, "the answer of before");
+    say(&mut page, 8);
+    let again = app.next();
+    assert_eq!(again.field("webhook-id"), Some(&*id));
+    again.ok(&app);
+    assert_eq!(page.json()["id"], 8);
+    say(&mut page, 9);
+    let next = app.next();
+    assert_ne!(next.field("webhook-id"), Some(&*id), "and 8 came once");
+    next.ok(&app);
+    drop(page);
+    second.stop();
+}
+
+#[test]
 fn a_file_that_cannot_be_used_is_set_aside_with_a_word() {
     let folder = Folder::new("state-damaged");
     let first = Running::start(&folder, "first", &[]);

@@ -183,6 +183,40 @@ impl Acks {
         })
     }
 
+    /// The messages under way.
+    pub fn under_way(&self) -> impl Iterator<Item = (Token, SessionKey, &str)> {
+        let messages = self.under_way.iter();
+        messages.map(|(token, message)| (token, message.session, &*message.id))
+    }
+
+    /// The messages that the app took, oldest first, with its answers.
+    pub fn accepted(&self) -> impl Iterator<Item = (SessionKey, &str, Option<&str>)> {
+        self.order.iter().filter_map(|&(number, session)| {
+            let mut done = self.sessions.get(&session)?.done.iter();
+            let done = done.find(|done| done.number == number)?;
+            let answer = done.outcome.as_ref().ok()?;
+            Some((session, &*done.id, answer.as_deref()))
+        })
+    }
+
+    /// A message of the process before is under way; nobody waits for it yet.
+    pub fn restore_under_way(&mut self, session: SessionKey, id: &str) -> Token {
+        let token = self.under_way.insert(UnderWay {
+            session,
+            id: id.into(),
+            stream: false,
+            requests: Vec::new(),
+        });
+        let known = self.sessions.entry(session).or_default();
+        known.under_way.insert(id.into(), token);
+        token
+    }
+
+    /// The app took a message of the process before.
+    pub fn restore_accepted(&mut self, session: SessionKey, id: &str, answer: Option<&str>) {
+        self.keep(session, id.into(), Ok(answer.map(Box::from)));
+    }
+
     /// Whether the session's stream waits for an outcome.
     pub fn is_awaited(&self, session: SessionKey) -> bool {
         let known = self.sessions.get(&session);

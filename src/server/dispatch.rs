@@ -129,7 +129,7 @@ pub fn message(
         }
     }
     // Tag 0 is nobody: a slot's key is told from it by one bit.
-    let tag = token.map_or(0, |token| token.to_u64() | TAG);
+    let tag = token.map_or(0, tag_of);
     core.stats.messages += 1;
     let queued = core.callbacks.enqueue(
         now,
@@ -153,6 +153,11 @@ pub fn message(
 
 /// The bit that tells a message's tag from 0. Generations do not reach it in a server's life.
 const TAG: u64 = 1 << 63;
+
+/// The tag of a message under way.
+pub fn tag_of(token: Token) -> u64 {
+    token.to_u64() | TAG
+}
 
 /// The outcome with this tag: who waited for it, and what is said to them.
 pub fn outcome(core: &mut Core, tag: u64, result: Result<Answer, GivenUp>) -> Option<Finished> {

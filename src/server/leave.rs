@@ -56,12 +56,24 @@ pub fn go_on(core: &mut Core, now: Time, lanes: usize) {
             take_leave(core, now, key);
         }
     }
-    if core.is_draining() && core.conns.len() <= lanes && !core.leaving.relay_told {
-        core.leaving.relay_told = true;
-        match core.keeps_state() {
-            true => core.callbacks.keep(),
-            false => core.callbacks.drain(),
-        }
+    if core.is_draining() && core.conns.len() <= lanes {
+        tell_relay(core);
+    }
+}
+
+/// The time is over: what the relay has not finished is put by, or given up.
+pub fn end(core: &mut Core, now: Time) {
+    tell_relay(core);
+    core.callbacks.abandon(now);
+}
+
+fn tell_relay(core: &mut Core) {
+    if std::mem::replace(&mut core.leaving.relay_told, true) {
+        return;
+    }
+    match core.keeps_state() {
+        true => core.callbacks.keep(),
+        false => core.callbacks.drain(),
     }
 }
 

@@ -210,7 +210,7 @@ impl Server {
                 .forget_ended(|session| hub.session(session).is_some());
         }
         if self.core.drained_by_ms.is_some_and(|by_ms| by_ms <= now.ms) {
-            self.core.callbacks.abandon(now);
+            leave::end(&mut self.core, now);
         }
         if self
             .core

@@ -5,15 +5,18 @@
 //! writes and reads. Reading and writing the file itself is `cli`'s. Called by
 //! the server.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::base::record::{Damaged, Record, put_bytes};
+use crate::base::names::SessionId;
+use crate::base::record::{Damaged, Record, put_bytes, put_u64, put_u128};
 use crate::base::time::Time;
 use crate::hub;
 
 use super::core::Core;
+use super::dispatch;
 
 /// The first bytes of every state file.
 const MAGIC: &[u8; 8] = b"chloe\0st";
@@ -73,6 +76,9 @@ pub fn save(core: &mut Core, now: Time) -> Vec<u8> {
     part.clear();
     core.callbacks.save(now, &mut part);
     put_bytes(&mut out, &part);
+    part.clear();
+    save_acks(core, &mut part);
+    put_bytes(&mut out, &part);
     seal(&mut out);
     out
 }
@@ -83,22 +89,85 @@ pub fn save(core: &mut Core, now: Time) -> Vec<u8> {
 /// It cannot be used. Nothing is taken over then.
 pub fn restore(core: &mut Core, now: Time, bytes: &[u8]) -> Result<Restored, StateError> {
     let mut body = Record::new(open(bytes)?);
-    let (hub, relay) = (body.bytes()?, body.bytes()?);
+    let (hub, relay, acks) = (body.bytes()?, body.bytes()?, body.bytes()?);
     if !body.is_empty() {
         return Err(StateError::Damaged);
     }
     // Either fails before it changes anything; and what the hub refuses is not relayed.
     super::callback::check(relay)?;
+    let acks = SavedAcks::decode(acks)?;
     let hub::Restored {
         sessions,
         publications,
     } = core.hub.restore(now, hub)?;
-    let messages = core.callbacks.restore(now, relay)?;
+    let tags = restore_acks(core, &acks);
+    let tag = |before: u64| tags.get(&before).copied().unwrap_or(0);
+    let messages = core.callbacks.restore(now, relay, tag)?;
     Ok(Restored {
         sessions,
         publications,
         messages,
     })
+}
+
+/// Which messages were under way, and what the app answered: a message that is
+/// repeated to the next process reaches the app no second time.
+struct SavedAcks<'a> {
+    /// Tag, session, id.
+    under_way: Vec<(u64, SessionId, &'a str)>,
+    /// Session, id, answer; an empty answer is none.
+    accepted: Vec<(SessionId, &'a str, &'a str)>,
+}
+
+fn save_acks(core: &Core, out: &mut Vec<u8>) {
+    let id_of = |session| core.hub.session(session).map_or(0, |known| known.id.0);
+    put_u64(out, core.acks.under_way().count() as u64);
+    for (token, session, id) in core.acks.under_way() {
+        put_u64(out, dispatch::tag_of(token));
+        put_u128(out, id_of(session));
+        put_bytes(out, id.as_bytes());
+    }
+    put_u64(out, core.acks.accepted().count() as u64);
+    for (session, id, answer) in core.acks.accepted() {
+        put_u128(out, id_of(session));
+        put_bytes(out, id.as_bytes());
+        put_bytes(out, answer.unwrap_or_default().as_bytes());
+    }
+}
+
+impl<'a> SavedAcks<'a> {
+    fn decode(bytes: &'a [u8]) -> Result<SavedAcks<'a>, Damaged> {
+        let mut record = Record::new(bytes);
+        let under_way = (0..record.count(32)?)
+            .map(|_| Ok((record.u64()?, SessionId(record.u128()?), record.text()?)))
+            .collect::<Result<_, Damaged>>()?;
+        let accepted = (0..record.count(32)?)
+            .map(|_| Ok((SessionId(record.u128()?), record.text()?, record.text()?)))
+            .collect::<Result<_, Damaged>>()?;
+        let saved = SavedAcks {
+            under_way,
+            accepted,
+        };
+        record.is_empty().then_some(saved).ok_or(Damaged)
+    }
+}
+
+/// Returns the new tags of messages by those they had. Sessions that ended are left out.
+fn restore_acks(core: &mut Core, saved: &SavedAcks<'_>) -> HashMap<u64, u64> {
+    for &(session, id, answer) in &saved.accepted {
+        if let Some(session) = core.hub.find(session) {
+            let answer = Some(answer).filter(|answer| !answer.is_empty());
+            core.acks.restore_accepted(session, id, answer);
+        }
+    }
+    let mut tags = HashMap::new();
+    for &(tag, session, id) in &saved.under_way {
+        if let Some(session) = core.hub.find(session) {
+            let token = core.acks.restore_under_way(session, id);
+            tags.insert(tag, dispatch::tag_of(token));
+        }
+    }
+    tags
 }
 
 /// The length of the whole file, as its head tells.

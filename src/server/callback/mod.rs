@@ -189,7 +189,6 @@ impl Callbacks {
 
     /// Appends what is queued to `out`. What is out counts as queued: nobody
     /// knows its fate, and the app can tell a second attempt by its `webhook-id`.
-    /// Who waited for an outcome is not kept.
     pub fn save(&mut self, now: Time, out: &mut Vec<u8>) {
         self.keep();
         self.abandon(now);
@@ -197,17 +196,23 @@ impl Callbacks {
     }
 
     /// Queues what [`Callbacks::save`] wrote, and returns how many messages it
-    /// was. They grow old as before. What the limits leave no room for is given
+    /// was. `tag` gives each the tag that it is to have now for the one it had.
+    /// They grow old as before. What the limits leave no room for is given
     /// up, and logged so.
     ///
     /// # Errors
     /// No relay can have written the bytes. Nothing is queued then.
-    pub fn restore(&mut self, now: Time, bytes: &[u8]) -> Result<usize, Damaged> {
+    pub fn restore(
+        &mut self,
+        now: Time,
+        bytes: &[u8],
+        tag: impl Fn(u64) -> u64,
+    ) -> Result<usize, Damaged> {
         let messages = saved::decode(bytes)?;
         let count = messages.len();
         for saved in messages {
             let queued_ms = now.from_unix_ms(saved.queued_unix_ms);
-            let (message, webhook_id) = (saved.message(), saved.webhook_id);
+            let (message, webhook_id) = (saved.message(tag(saved.tag)), saved.webhook_id);
             if self.queue.push(queued_ms, message, webhook_id).is_err() {
                 self.counters.given_up += 1;
                 let session = saved.session;

@@ -10,7 +10,7 @@ use crate::base::record::{Damaged, Record, put_bytes, put_u64, put_u128};
 use crate::base::time::Time;
 
 /// The least that a message takes.
-const MESSAGE_BYTES: usize = 48;
+const MESSAGE_BYTES: usize = 56;
 
 /// A message for the app, as it was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,15 +19,17 @@ pub struct SavedMessage<'a> {
     pub webhook_id: u128,
     pub queued_unix_ms: u64,
     pub body: &'a str,
+    /// That of the process before.
+    pub tag: u64,
 }
 
 impl SavedMessage<'_> {
-    /// The message to be queued again. Nobody waits for its outcome any more.
-    pub fn message(&self) -> Message {
+    /// The message to be queued again, under another tag.
+    pub fn message(&self, tag: u64) -> Message {
         Message {
             session: self.session,
             body: self.body.into(),
-            tag: 0,
+            tag,
         }
     }
 }
@@ -43,6 +45,7 @@ pub fn encode<'a>(
         put_u128(out, pending.message.session.0);
         put_u128(out, pending.webhook_id);
         put_u64(out, now.to_unix_ms(pending.queued_ms));
+        put_u64(out, pending.message.tag);
         put_bytes(out, pending.message.body.as_bytes());
     }
 }
@@ -60,6 +63,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<SavedMessage<'_>>, Damaged> {
             session: SessionId(record.u128()?),
             webhook_id: record.u128()?,
             queued_unix_ms: record.u64()?,
+            tag: record.u64()?,
             body: record.text()?,
         });
     }

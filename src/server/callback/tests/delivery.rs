@@ -238,7 +238,7 @@ fn what_is_kept_is_finished_by_the_next_relay_in_order_with_the_same_ids() {
 
     let mut next = Rig::new(LIMITS);
     next.now = next.now.plus(1_000);
-    assert_eq!(next.callbacks.restore(next.now, &bytes), Ok(2));
+    assert_eq!(next.callbacks.restore(next.now, &bytes, |_| 0), Ok(2));
     next.pump();
     next.accept(0);
     let again = next.request(0).unwrap();
@@ -250,7 +250,11 @@ fn what_is_kept_is_finished_by_the_next_relay_in_order_with_the_same_ids() {
 
     for cut in 0..bytes.len() {
         let mut none = Rig::new(LIMITS);
-        assert!(none.callbacks.restore(none.now, &bytes[..cut]).is_err());
+        assert!(
+            none.callbacks
+                .restore(none.now, &bytes[..cut], |_| 0)
+                .is_err()
+        );
         assert!(none.callbacks.is_idle());
     }
 }
@@ -263,7 +267,7 @@ fn a_kept_message_is_given_up_at_its_old_age() {
     rig.callbacks.save(rig.now, &mut bytes);
     let mut next = Rig::new(LIMITS);
     next.now = next.now.plus(LIMITS.give_up_ms - 1_000);
-    next.callbacks.restore(next.now, &bytes).unwrap();
+    next.callbacks.restore(next.now, &bytes, |_| 0).unwrap();
     next.pump();
     next.refuse(0);
     next.now = next.now.plus(1_000);
