@@ -73,7 +73,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<SavedMessage<'_>>, Damaged> {
     }
 }
 
-/// Whether [`decode`] can read the messages.
+/// Whether the messages can be read.
 ///
 /// # Errors
 /// It cannot.
