@@ -66,3 +66,24 @@ fn who_asks_anew_has_not_got_the_batch_that_is_being_written() {
     world.hub.rewind(key, 7);
     assert_eq!(world.read(key), "", "the old stream fails, too late");
 }
+
+#[test]
+fn a_poll_that_names_another_life_of_a_channel_moves_no_cursor() {
+    let mut tight = limits();
+    tight.retention.keep.bytes = 1_000;
+    let mut world = World::new(tight);
+    let key = world.awake(1);
+    let standing = world.hub.subscribe(key, "news", None).unwrap();
+    // More than the log keeps, so that its first ones are gone.
+    for number in 0..100 {
+        world.publish("news", &number.to_string());
+    }
+    let before = Position {
+        epoch: Epoch::from_random(u64::MAX),
+        offset: 40,
+    };
+    assert_ne!(before.epoch, standing.position.epoch);
+    world.hub.resume(key, &[("news", before)], Asking::Poll);
+    let gap = world.hub.take_gap(key).expect("the loss is told");
+    assert_eq!(gap.position.offset, gap.missed);
+}

@@ -173,8 +173,11 @@ impl Tables {
             let Some((channel, _)) = self.standing(key, number) else {
                 continue;
             };
-            let name = Arc::clone(&channel.name);
+            let (name, epoch) = (Arc::clone(&channel.name), channel.epoch);
             let given = positions.iter().find(|(channel, _)| **channel == *name);
+            // A poll that crosses the answer to its subscription names another
+            // life of the channel yet: it acknowledges nothing.
+            let given = given.filter(|(_, at)| asking != Asking::Poll || at.epoch == epoch);
             // That channel begins with its first publication, of which no
             // answer tells: who lost it knows nothing of the channel.
             let unseen = (channel.direct && !positions.is_empty()).then_some(Position {
