@@ -289,6 +289,11 @@ impl Interest {
                 self.first = Some(place.offset);
                 self.place = Some(place.clone());
             }
+            // A poll may bring the first of another life before the answer to
+            // the subscription tells of it.
+            Some(at) if modern && !self.sure && place.offset == 1 && place.epoch.is_some() => {
+                *at = place.clone();
+            }
             Some(at) => {
                 let same = at.epoch.is_none() || place.epoch.is_none() || at.epoch == place.epoch;
                 assert!(same, "{name}: {json} is of another life than {at:?}");
