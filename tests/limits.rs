@@ -147,3 +147,79 @@ fn a_channels_name_is_text_that_a_log_can_show() {
     assert!(world.texts(page)[0].contains(r#""type":"subscribed""#));
     bystander.hears(&mut world);
 }
+
+#[test]
+fn who_sends_too_fast_is_read_slowly_and_told() {
+    let mut world = World::new(&["messages_per_second_max=10", "messages_burst_max=20"]);
+    let mut bystander = Bystander::of(&mut world);
+    let page = world.websocket("127.0.0.1", "");
+    world.text(page, r#"{"type":"connect","version":1,"positions":{}}"#);
+    assert_eq!(world.texts(page).len(), 1);
+    for number in 0..100 {
+        let channel = number % 7;
+        world.text(
+            page,
+            &format!(r#"{{"type":"channel-subscribe","channel":"c{channel}","id":{number}}}"#),
+        );
+    }
+    let (mut next, mut told) = (0, 0);
+    let mut listen = |world: &mut World| {
+        for text in world.texts(page) {
+            if text.contains(r#""type":"error""#) {
+                assert!(
+                    text.contains(r#""code":"messages_per_second_max""#),
+                    "{text}"
+                );
+                assert!(text.contains(r#""temporary":true"#), "{text}");
+                told += 1;
+            } else if text.contains(r#""type":"subscribed""#) {
+                assert!(text.contains(&format!(r#""id":{next},"#)), "{text}");
+                next += 1;
+            }
+        }
+        (next, told)
+    };
+    assert_eq!(listen(&mut world), (19, 0), "the burst");
+    for second in 1..=8u32 {
+        world.pass(1_000);
+        bystander.hears(&mut world);
+        let (answered, told) = listen(&mut world);
+        let allowed = 19 + 10 * second;
+        assert!((allowed - 2..=allowed).contains(&answered), "{answered}");
+        assert!(told <= 1);
+    }
+    world.pass(1_000);
+    assert_eq!(
+        listen(&mut world),
+        (100, 1),
+        "nothing is lost, and it is told once"
+    );
+
+    // By requests it is refused, and may come again.
+    let key = world.connect("127.0.0.1").unwrap();
+    let answer = world.post(
+        key,
+        "/chloe/xhr",
+        "",
+        r#"data={"type":"connect","positions":{}}"#,
+    );
+    let id = answer.split(r#""sessionId":""#).nth(1).unwrap()[..32].to_owned();
+    let body =
+        format!(r#"data={{"type":"channel-subscribe","channel":"c","id":1,"sessionId":"{id}"}}"#);
+    for number in 0..40 {
+        let answer = world.post(key, "/chloe/xhr", "", &body);
+        let status = if number < 20 { "200" } else { "429" };
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        if number >= 20 {
+            assert!(answer.contains("Retry-After: 1\r\n"), "{answer}");
+            assert!(answer.contains(r#""temporary":true"#), "{answer}");
+        }
+    }
+    bystander.hears(&mut world);
+    world.pass(1_000);
+    let answer = world.post(key, "/chloe/xhr", "", &body);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}

@@ -27,6 +27,7 @@ use super::files::Files;
 use super::idempotency::Idempotency;
 use super::leaving::Leaving;
 use super::origins::Origins;
+use super::pace::Paces;
 use super::stats::Stats;
 
 /// What the event loop is asked to do.
@@ -57,6 +58,7 @@ pub struct Core {
     pub conns: Slots<Conn>,
     pub acks: Acks,
     pub addresses: Addresses,
+    pub paces: Paces,
     pub timers: Timers<ConnKey>,
     pub actions: VecDeque<Action>,
     /// Connections with something in their outbox, or newly writable.
@@ -114,6 +116,7 @@ impl Core {
             conns: Slots::default(),
             acks: Acks::new(ack_limits(&config)),
             addresses: Addresses::new(&config),
+            paces: Paces::new(&config),
             timers: Timers::default(),
             actions: VecDeque::new(),
             flush: VecDeque::new(),

@@ -17,6 +17,7 @@ mod idempotency;
 mod addresses;
 mod origins;
 mod conn;
+mod pace;
 mod acks;
 mod leaving;
 mod core;
@@ -91,7 +92,8 @@ impl Server {
     /// socket, and [`Action::ResumeRead`] follows.
     pub fn wants_read(&mut self, key: ConnKey) -> bool {
         let core = &mut self.core;
-        let full = core.callbacks.is_full() && !core.is_draining();
+        let draining = core.is_draining();
+        let full = core.callbacks.is_full() && !draining;
         let input_max = core.config.head_bytes_max;
         let outbox_max = core.config.outbox_bytes_max;
         let Some(conn) = core.conns.get_mut(key) else {
@@ -100,7 +102,7 @@ impl Server {
         let wanted = match &conn.role {
             // Who does not read what comes back is not read either.
             Role::WebSocket(_) if core.echo => conn.outbox.len() < outbox_max,
-            Role::WebSocket(_) => !full,
+            Role::WebSocket(_) => !full && (!conn.paused || draining),
             Role::Http(http) if http.takes_requests() => conn.outbox.len() < outbox_max,
             // Read on while it waits, to see it leave; but not for long.
             Role::Http(http) => http.input.len() < input_max,
@@ -202,6 +204,10 @@ impl Server {
                 self.late(now, key);
             }
         }
+        while let Some(due) = self.core.paces.waiting.take_due(now.ms) {
+            due.into_iter()
+                .for_each(|key| stream::go_on(&mut self.core, now, key));
+        }
         if self.hub_due_ms().is_some_and(|at_ms| at_ms <= now.ms) {
             let core = &mut self.core;
             core.hub.expire(now);
@@ -276,6 +282,7 @@ impl Server {
     pub fn poll_timeout(&self) -> Option<u64> {
         [
             self.core.timers.next_ms(),
+            self.core.paces.waiting.next_ms(),
             self.hub_due_ms(),
             self.core.callbacks.poll_timeout(),
             self.core.drained_by_ms.filter(|by_ms| *by_ms > self.now.ms),
@@ -484,11 +491,7 @@ impl Server {
     /// The relay has room again: the streams that were let wait are read on.
     fn make_room(&mut self, now: Time) {
         for key in std::mem::take(&mut self.core.paused) {
-            if let Some(conn) = self.core.conns.get_mut(key) {
-                conn.paused = false;
-                stream::resume(&mut self.core, now, key);
-                self.core.actions.push_back(Action::ResumeRead { key });
-            }
+            stream::go_on(&mut self.core, now, key);
         }
     }
 }

@@ -87,7 +87,16 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     if core.is_draining() {
         return stopping(core, now, key, &context, &call);
     }
-    let reply = match (call.command, call.session.and_then(|id| core.hub.find(id))) {
+    let found = call.session.and_then(|id| core.hub.find(id));
+    // Connecting and polling is how a client listens; the rest is what it says.
+    let says = !matches!(call.command, Command::Connect { .. } | Command::Poll { .. });
+    if let Some(session) = found.filter(|_| says)
+        && let Err(problem) = core.paces.spend(now, session)
+    {
+        let refused = (context.polling.reply)(&Reply::Refused(problem), id);
+        return core.answer(now, key, &context, &refused);
+    }
+    let reply = match (call.command, found) {
         (Command::Connect { positions, .. }, found) => {
             connect(core, now, found, positions.as_ref())
         }

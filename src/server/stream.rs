@@ -13,7 +13,7 @@ use crate::wire::websocket::{
 
 use super::acks::Waiter;
 use super::conn::{ConnKey, Ending, Role, WebSocketConn, next_ping_ms};
-use super::core::Core;
+use super::core::{Action, Core};
 use super::{dispatch, echo, fanout};
 
 /// Reads what came for a WebSocket.
@@ -35,8 +35,29 @@ pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
 }
 
 /// Reads on where a stream was paused.
-pub fn resume(core: &mut Core, now: Time, key: ConnKey) {
-    received(core, now, key, &mut []);
+pub fn go_on(core: &mut Core, now: Time, key: ConnKey) {
+    if let Some(conn) = core.conns.get_mut(key) {
+        conn.paused = false;
+        received(core, now, key, &mut []);
+        core.actions.push_back(Action::ResumeRead { key });
+    }
+}
+
+/// The session sends too fast: its stream is read on when it has a token again.
+fn slow_down(core: &mut Core, now: Time, key: ConnKey, stream: &WebSocketConn, wait_ms: u64) {
+    // Not for each token, or many who send too fast would keep us busy.
+    let at_ms = now.after(wait_ms.max(50));
+    if let Some(conn) = core.conns.get_mut(key)
+        && !std::mem::replace(&mut conn.paused, true)
+    {
+        core.paces.waiting.set(at_ms, key);
+    }
+    // An old client would take it for a message (protocol A.5).
+    if let Some(problem) = core.paces.hold(now, stream.session)
+        && stream.modern
+    {
+        say(core, now, key, &Reply::Refused(problem), None);
+    }
 }
 
 /// Keeps the beginning of a frame whose rest is still to come.
@@ -88,6 +109,12 @@ fn read(
             pause(core, key);
             return used;
         }
+        let paced = !core.echo && !core.is_draining() && !stream.ending.has_begun();
+        let wait_ms = core.paces.wait_ms(now, stream.session);
+        if paced && wait_ms > 0 {
+            slow_down(core, now, key, stream, wait_ms);
+            return used;
+        }
         let limits = core.websocket_limits;
         let fresh = MessageDecoder::new(Side::Server);
         let mut decoder = std::mem::replace(&mut stream.decoder, fresh);
@@ -97,6 +124,9 @@ fn read(
                 used += consumed;
                 let waits = consumed == 0 && event.is_none();
                 if let Some(event) = event {
+                    if paced {
+                        core.paces.take(now, stream.session);
+                    }
                     handle(core, now, key, stream, event);
                 }
                 stream.decoder = decoder;
