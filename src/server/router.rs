@@ -225,7 +225,9 @@ fn route(
 }
 
 fn options(allowed: &'static str) -> Response<'static> {
-    Response::new(204).header("Allow", allowed)
+    Response::new(204)
+        .header("Allow", allowed)
+        .header("X-Content-Type-Options", "nosniff")
 }
 
 fn file(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, framing: Framing) {

@@ -113,5 +113,6 @@ pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Resp
     Response::new(200)
         .content_type("application/json")
         .header("Cache-Control", "no-store")
+        .header("X-Content-Type-Options", "nosniff")
         .body(core.stats.to_json(&picture).into_bytes())
 }

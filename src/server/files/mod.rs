@@ -184,7 +184,9 @@ fn answer_file(
     match validators.evaluate(header) {
         Precondition::Failed => return changed(),
         Precondition::NotModified => {
-            let response = Response::new(304).header("ETag", validators.etag());
+            let response = Response::new(304)
+                .header("ETag", validators.etag())
+                .header("X-Content-Type-Options", "nosniff");
             return FileAnswer::Whole(response);
         }
         Precondition::Met => {}
