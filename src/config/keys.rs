@@ -219,9 +219,9 @@ keys! {
     /// The most bytes of all answers that are remembered.
     acks_total_bytes: usize = 33_554_432, |&n| check::range(n as u64, 1024, 1 << 40);
     /// The most messages that one session may send in a second, in the long run.
-    messages_per_second_max: usize = 100, |&n| check::range(n as u64, 1, 1_000_000);
+    messages_per_second_max: usize = 1000, |&n| check::range(n as u64, 1, 1_000_000);
     /// The most messages that one session may send at once.
-    messages_burst_max: usize = 1000, |&n| check::range(n as u64, 1, 1_000_000);
+    messages_burst_max: usize = 10_000, |&n| check::range(n as u64, 1, 1_000_000);
     /// The most bytes of a channel's name.
     channel_name_bytes_max: usize = 255, |&n| check::range(n as u64, 8, 4096);
     /// The most channels at a time.
