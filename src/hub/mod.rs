@@ -22,6 +22,7 @@ mod tables;
 mod cursors;
 mod snapshot;
 mod restore;
+mod archive;
 #[cfg(test)]
 mod restore_tests;
 #[cfg(test)]
@@ -40,10 +41,8 @@ use crate::base::slots::Key;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 
+use archive::Archive;
 use channel::Channel;
-use pass::Pass;
-use promises::Promises;
-use retention::Ages;
 use snapshot::Snapshot;
 use tables::Tables;
 
@@ -57,29 +56,22 @@ pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Standing};
 pub struct Hub {
     limits: HubLimits,
     tables: Tables,
+    archive: Archive,
     all: Arc<str>,
     own: Arc<str>,
-    /// The number of publications accepted so far.
-    sequence: u64,
-    pass: Pass,
-    ages: Ages,
-    promises: Promises,
     ends: Timers<SessionKey>,
     random: Random,
 }
 
 impl Hub {
     /// An empty hub. Session ids and epochs come from `random`.
-    pub fn new(limits: HubLimits, random: Random) -> Hub {
+    pub fn new(limits: HubLimits, mut random: Random) -> Hub {
         Hub {
-            ages: Ages::new(&limits.retention),
+            archive: Archive::new(limits.retention.clone(), random.fork()),
             limits,
             tables: Tables::default(),
             all: ALL_CHANNEL.into(),
             own: SESSION_CHANNEL.into(),
-            sequence: 0,
-            pass: Pass::default(),
-            promises: Promises::default(),
             ends: Timers::default(),
             random,
         }
@@ -95,7 +87,9 @@ impl Hub {
         }
         let all = match self.tables.names.get(&self.all) {
             Some(channel) => *channel,
-            None => self.create(Arc::clone(&self.all), false),
+            None => self
+                .archive
+                .create(&mut self.tables, Arc::clone(&self.all), false),
         };
         let id = SessionId(self.random.bits_128());
         let key = self.tables.sessions.insert(Session::new(id, 0));
@@ -155,7 +149,7 @@ impl Hub {
     pub fn close(&mut self, key: SessionKey) {
         let count = self.session(key).map_or(0, |s| s.subscriptions.len());
         for number in (0..count).rev() {
-            self.leave(key, number);
+            self.archive.leave(&mut self.tables, key, number);
         }
         if let Some(session) = self.tables.sessions.remove(key) {
             self.tables.ids.remove(&session.id);
@@ -200,7 +194,7 @@ impl Hub {
         let channel = self.tables.names.get(name).copied();
         let known = channel.and_then(|channel| self.session(key)?.find(channel.index()));
         if let Some(number) = known {
-            self.leave(key, number);
+            self.archive.leave(&mut self.tables, key, number);
         }
         known.is_some()
     }
@@ -231,7 +225,7 @@ impl Hub {
     ) -> Result<Published, HubError> {
         self.limits.check_name(name)?;
         let channel = self.channel_for(name)?;
-        Ok(self.append(now, channel, encode))
+        Ok(self.archive.append(&mut self.tables, now, channel, encode))
     }
 
     /// Appends a publication to the session's own channel; `None` if the session ended.
@@ -245,12 +239,13 @@ impl Hub {
         let channel = match self.tables.own_channel(key) {
             Some(channel) => channel,
             None => {
-                let channel = self.create(Arc::clone(&self.own), true);
+                let name = Arc::clone(&self.own);
+                let channel = self.archive.create(&mut self.tables, name, true);
                 self.tables.join(key, channel);
                 channel
             }
         };
-        Some(self.append(now, channel, encode))
+        Some(self.archive.append(&mut self.tables, now, channel, encode))
     }
 
     /// Whether publications to all of `names` would be taken.
@@ -274,22 +269,14 @@ impl Hub {
     /// As [`Hub::publish`].
     pub fn head(&mut self, now: Time, name: &str) -> Result<Head, HubError> {
         self.limits.check_name(name)?;
-        let key = self.channel_for(name)?;
-        let channel = self.tables.channels.get_mut(key);
-        let channel = channel.expect("a channel just found");
-        let keep = self.limits.retention.keep(channel.rule.into());
-        self.promises.make(now.after(keep.ttl_ms), key, channel);
-        let (epoch, offset) = (channel.epoch, channel.log.next() - 1);
-        Ok(Head {
-            position: Position { epoch, offset },
-            readers: channel.len(),
-        })
+        let channel = self.channel_for(name)?;
+        Ok(self.archive.promise(&mut self.tables, now, channel))
     }
 
     /// The next awake session with something pending after what was published,
     /// each at most once for each pass; `None` when the passes are through.
     pub fn next_reader(&mut self) -> Option<(SessionKey, Stream)> {
-        while let Some((channel, reader)) = self.pass.next(&mut self.tables.channels) {
+        while let Some((channel, reader)) = self.archive.pass.next(&mut self.tables.channels) {
             if let Some(owed) = self.tables.owed(channel, reader) {
                 return Some(owed);
             }
@@ -355,7 +342,9 @@ impl Hub {
     /// Appends logs, epochs and sessions with their cursors to `out`. What was
     /// written to a stream that may yet have failed counts as not delivered.
     pub fn save(&self, now: Time, out: &mut Vec<u8>) {
-        self.tables.snapshot(now, self.sequence).encode(out);
+        self.tables
+            .snapshot(now, self.archive.sequence())
+            .encode(out);
     }
 
     /// Restores what [`Hub::save`] wrote, into a hub that is still empty. The
@@ -366,17 +355,13 @@ impl Hub {
     /// No hub can have written the bytes. Nothing is restored then.
     pub fn restore(&mut self, now: Time, bytes: &[u8]) -> Result<Restored, Damaged> {
         let saved = Snapshot::decode(bytes)?;
-        self.sequence = saved.sequence;
-        let (retention, ages) = (&self.limits.retention, &mut self.ages);
-        let promises = &mut self.promises;
-        let tables = &mut self.tables;
-        let channels = tables.restore_channels(now, &saved, retention, ages, promises);
+        let channels = self.archive.restore(&mut self.tables, now, &saved);
         for session in saved.sessions.iter().take(self.limits.sessions) {
             let key = self.tables.restore_session(session, &channels);
             self.renew(now, key);
         }
-        self.trim(now);
-        channels.into_iter().for_each(|key| self.free_if_idle(key));
+        // Only now is it known which of them anybody reads.
+        self.archive.tidy(&mut self.tables, now, channels);
         Ok(self.tables.restored())
     }
 
@@ -385,16 +370,12 @@ impl Hub {
         while let Some(ended) = self.tables.take_ended(now.ms, &mut self.ends) {
             ended.into_iter().for_each(|key| self.close(key));
         }
-        self.trim(now);
-        while let Some(lapsed) = self.promises.take_lapsed(now.ms, &mut self.tables.channels) {
-            lapsed.into_iter().for_each(|key| self.free_if_idle(key));
-        }
+        self.archive.expire(&mut self.tables, now);
     }
 
     /// When [`Hub::expire`] has something to do next, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let ages = self.ages.next_ms(&self.limits.retention);
-        let due = [self.ends.next_ms(), ages, self.promises.next_ms()];
+        let due = [self.ends.next_ms(), self.archive.next_ms()];
         due.into_iter().flatten().min()
     }
 
@@ -410,7 +391,7 @@ impl Hub {
 
     /// Bytes held by all logs.
     pub fn log_bytes(&self) -> usize {
-        self.ages.total()
+        self.archive.bytes()
     }
 
     /// How many sessions are subscribed to `name`.
@@ -418,6 +399,7 @@ impl Hub {
         self.tables.readers(name)
     }
 
+    /// The channel `name`, made if need be.
     fn channel_for(&mut self, name: &str) -> Result<Key<Channel>, HubError> {
         if let Some(&channel) = self.tables.names.get(name) {
             return Ok(channel);
@@ -425,71 +407,6 @@ impl Hub {
         if self.tables.names.len() >= self.limits.channels {
             return Err(HubError::TooManyChannels(self.limits.channels));
         }
-        Ok(self.create(name.into(), false))
-    }
-
-    fn create(&mut self, name: Arc<str>, direct: bool) -> Key<Channel> {
-        let epoch = Epoch::from_random(self.random.bits());
-        let rule = self.limits.retention.rule_for(&name, direct);
-        self.tables.create(name, epoch, direct, rule)
-    }
-
-    fn leave(&mut self, key: SessionKey, number: usize) {
-        if let Some(channel) = self.tables.leave(key, number) {
-            if let Some(session) = self.tables.sessions.get_mut(key)
-                && let Some(unconfirmed) = &mut session.unconfirmed
-            {
-                // The slot may soon be another channel's.
-                unconfirmed.retain(|mark| mark.channel != channel.index());
-            }
-            self.free_if_idle(channel);
-        }
-    }
-
-    fn free_if_idle(&mut self, key: Key<Channel>) {
-        if let Some(channel) = self.tables.remove_if_idle(key) {
-            self.ages.forget(&channel);
-        }
-    }
-
-    fn append(
-        &mut self,
-        now: Time,
-        key: Key<Channel>,
-        encode: impl FnOnce(&mut Vec<u8>, Offset, Option<Epoch>),
-    ) -> Published {
-        self.sequence += 1;
-        let channel = self
-            .tables
-            .channels
-            .get_mut(key)
-            .expect("a channel just found");
-        let epoch = channel.epoch;
-        let before = channel.log.size();
-        let offset = channel.log.append(now.ms, self.sequence, |bytes, offset| {
-            // A reader learns the epoch when it subscribes; only the first
-            // publication of a life can meet one that does not know it.
-            encode(bytes, offset, (offset == 1).then_some(epoch));
-        });
-        self.ages
-            .appended(&self.limits.retention, key, channel, before);
-        self.pass.mark(key.index(), channel);
-        let readers = channel.len();
-        if self.ages.total() > self.limits.retention.total_bytes {
-            self.trim(now);
-        }
-        Published {
-            position: Position { epoch, offset },
-            readers,
-        }
-    }
-
-    fn trim(&mut self, now: Time) {
-        while let Some(emptied) =
-            self.ages
-                .trim(&self.limits.retention, now.ms, &mut self.tables.channels)
-        {
-            self.free_if_idle(emptied);
-        }
+        Ok(self.archive.create(&mut self.tables, name.into(), false))
     }
 }

@@ -56,6 +56,8 @@ pub struct Core {
     pub hub: Hub,
     pub callbacks: Callbacks,
     pub conns: Slots<Conn>,
+    /// The connection of each lane of the relay.
+    pub lanes: Vec<Option<ConnKey>>,
     pub acks: Acks,
     pub addresses: Addresses,
     pub paces: Paces,
@@ -114,6 +116,7 @@ impl Core {
             callbacks: Callbacks::new(url, secret.clone(), callback_limits(&config), random.fork()),
             secret,
             conns: Slots::default(),
+            lanes: vec![None; config.relay_lanes],
             acks: Acks::new(ack_limits(&config)),
             addresses: Addresses::new(&config),
             paces: Paces::new(&config),

@@ -49,14 +49,13 @@ pub fn begin(core: &mut Core, now: Time, restart: bool) {
 }
 
 /// Tells those whose time has come; and the relay when all others are gone.
-/// `lanes` of the connections are the relay's own.
-pub fn go_on(core: &mut Core, now: Time, lanes: usize) {
+pub fn go_on(core: &mut Core, now: Time) {
     while core.leaving.next_ms().is_some_and(|at_ms| at_ms <= now.ms) {
         if let Some((_, key)) = core.leaving.queue.pop() {
             take_leave(core, now, key);
         }
     }
-    if core.is_draining() && core.conns.len() <= lanes {
+    if core.is_draining() && core.conns.len() <= core.lanes.iter().flatten().count() {
         tell_relay(core);
     }
 }

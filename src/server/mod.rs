@@ -30,6 +30,7 @@ mod echo;
 mod stream;
 mod api;
 mod router;
+mod relay;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,6 @@ use crate::config::Config;
 use crate::transport::contract;
 use crate::wire::websocket::close::NORMAL;
 
-use callback::Event;
 use conn::{Phase, Role};
 use core::Core;
 
@@ -57,8 +57,6 @@ pub use self::state::{
 /// Chloe, but for the sockets.
 pub struct Server {
     core: Core,
-    /// The connection of each lane of the relay.
-    lanes: Vec<Option<ConnKey>>,
     now: Time,
 }
 
@@ -66,9 +64,8 @@ impl Server {
     /// A server with the settings of `config`, which were validated. `seed` is
     /// the root of all its random choices.
     pub fn new(config: Config, seed: [u8; 32], now: Time) -> Server {
-        let lanes = vec![None; config.relay_lanes];
         let core = Core::new(config, seed, now);
-        Server { core, lanes, now }
+        Server { core, now }
     }
 
     /// A server that is nothing but a WebSocket echo, at every path: messages
@@ -154,8 +151,7 @@ impl Server {
         self.now = now;
         if let Some(Role::Lane(lane)) = self.core.conns.get(key).map(|conn| &conn.role) {
             let lane = *lane;
-            self.lanes[lane] = None;
-            self.core.callbacks.handle_closed(now, lane);
+            relay::closed(&mut self.core, now, lane);
         }
         self.core.forget(now, key);
         self.pump();
@@ -174,18 +170,7 @@ impl Server {
     /// What became of [`Action::Connect`]. After an error the caller has dropped the socket.
     pub fn handle_connected(&mut self, now: Time, key: ConnKey, result: Result<(), io::ErrorKind>) {
         self.now = now;
-        let Some(conn) = self.core.conns.get_mut(key) else {
-            return;
-        };
-        let Role::Lane(lane) = conn.role else {
-            return;
-        };
-        conn.blocked = false;
-        if result.is_err() {
-            self.lanes[lane] = None;
-            self.core.forget(now, key);
-        }
-        self.core.callbacks.handle_connected(now, lane, result);
+        relay::connected(&mut self.core, now, key, result);
         self.pump();
     }
 
@@ -406,40 +391,14 @@ impl Server {
     /// Does what the relay asks for, and passes on what it has to tell.
     fn pump(&mut self) {
         let now = self.now;
-        let lanes = self.lanes.iter().flatten().count();
-        leave::go_on(&mut self.core, now, lanes);
+        leave::go_on(&mut self.core, now);
         while let Some(key) = self.core.superseded.pop() {
             self.supersede(now, key);
         }
         while let Some(session) = self.core.rewound.pop() {
             fanout::deliver(&mut self.core, now, session);
         }
-        while let Some(event) = self.core.callbacks.poll_event() {
-            match event {
-                Event::Resolve { host, port } => {
-                    self.core.actions.push_back(Action::Resolve { host, port });
-                }
-                Event::Connect { lane, address } => {
-                    let key = self.core.conns.insert(Conn::lane(lane));
-                    self.lanes[lane] = Some(key);
-                    self.core
-                        .actions
-                        .push_back(Action::Connect { key, address });
-                }
-                Event::Close { lane } => {
-                    if let Some(key) = self.lanes[lane].take() {
-                        self.core.close(now, key);
-                    }
-                }
-                Event::Transmit { lane } => {
-                    if let Some(key) = self.lanes[lane] {
-                        self.core.queue_flush(key);
-                    }
-                }
-                Event::Outcome { tag, result, .. } => self.tell(now, tag, result),
-                Event::Room => self.make_room(now),
-            }
-        }
+        relay::serve(&mut self.core, now);
     }
 
     /// A newer stream took over the session of this one.
@@ -455,43 +414,6 @@ impl Server {
                 stream::close(core, now, key, NORMAL, "another stream took over")
             }
             _ => {}
-        }
-    }
-
-    fn tell(&mut self, now: Time, tag: u64, result: Result<callback::Answer, callback::GivenUp>) {
-        let core = &mut self.core;
-        let Some(finished) = dispatch::outcome(core, tag, result) else {
-            return;
-        };
-        let (reply, id) = (&finished.reply, Some(&*finished.id));
-        if finished.stream
-            && let Some(stream) = core.hub.session(finished.session).and_then(|s| s.stream)
-            && let key = Core::conn_of(stream)
-            && matches!(
-                core.conns.get(key).map(|conn| &conn.role),
-                Some(Role::WebSocket(_))
-            )
-        {
-            // A client that is on no stream now asks again when it is back.
-            stream::say(core, now, key, reply, id);
-        }
-        for (conn, context) in &finished.requests {
-            let asking = matches!(
-                core.conns.get(*conn).map(|conn| &conn.role),
-                Some(Role::Http(http)) if matches!(http.phase, Phase::Asking)
-            );
-            if asking {
-                let said = (context.polling.reply)(reply, id);
-                core.set_phase(now, *conn, router::READY);
-                core.answer(now, *conn, context, &said);
-            }
-        }
-    }
-
-    /// The relay has room again: the streams that were let wait are read on.
-    fn make_room(&mut self, now: Time) {
-        for key in std::mem::take(&mut self.core.paused) {
-            stream::go_on(&mut self.core, now, key);
         }
     }
 }
