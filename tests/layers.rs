@@ -9,6 +9,8 @@
 mod source;
 #[path = "layers/house.rs"]
 mod house;
+#[path = "layers/annexe.rs"]
+mod annexe;
 #[path = "layers/proof.rs"]
 mod proof;
 

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+/// Where programs beside `chloe` live, each a house of its own.
+pub const PROGRAMS: &str = "src/bin/";
+
 /// The files of `src`, by module.
 pub struct House(pub BTreeMap<Vec<String>, Source>);
 
@@ -21,15 +24,12 @@ impl House {
         House(rooms)
     }
 
-    /// The package's own files.
+    /// The package's own files, without those of its other programs.
     pub fn load() -> House {
         let mut files = Vec::new();
         collect("src", &mut files);
-        House::new(
-            files
-                .iter()
-                .map(|(path, text)| (path.as_str(), text.as_str())),
-        )
+        let files = files.iter().filter(|(path, _)| !path.starts_with(PROGRAMS));
+        House::new(files.map(|(path, text)| (path.as_str(), text.as_str())))
     }
 
     /// Whether the file is there for tests alone: `#[cfg(test)] mod x;`, or below such a one.
