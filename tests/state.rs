@@ -12,12 +12,13 @@ use std::os::unix::fs::PermissionsExt;
 
 use chloe::base::time::Time;
 use chloe::config::Config;
-use chloe::server::{Peer, Server, StateError};
+use chloe::server::{Peer, STATE_HEAD_BYTES, Server, StateError};
 use harness::{Folder, Process, eventually};
 use proptest::prelude::*;
 use real::{App, Client, Frame, WebSocket};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// A running Chloe that keeps its state in the folder.
 struct Running {
@@ -278,6 +279,29 @@ fn restored(bytes: &[u8], now: Time) -> Result<usize, StateError> {
     let mut server = Server::new(Config::default(), [2; 32], now);
     let told = server.restore(now, bytes)?;
     Ok(told.publications as usize)
+}
+
+/// The file as the first version wrote it: of its parts there were three.
+fn first_version(mut bytes: Vec<u8>) -> Vec<u8> {
+    let mut end = STATE_HEAD_BYTES;
+    for _ in 0..3 {
+        let (length, _) = bytes[end..].split_first_chunk().unwrap();
+        end += 8 + u64::from_le_bytes(*length) as usize;
+    }
+    bytes.truncate(end);
+    bytes[8..12].copy_from_slice(&1_u32.to_le_bytes());
+    bytes[12..20].copy_from_slice(&((end - STATE_HEAD_BYTES) as u64).to_le_bytes());
+    let mut hash = Sha256::new();
+    hash.update(&bytes[..20]);
+    hash.update(&bytes[STATE_HEAD_BYTES..]);
+    bytes[20..STATE_HEAD_BYTES].copy_from_slice(&hash.finalize());
+    bytes
+}
+
+#[test]
+fn a_file_of_the_first_version_is_restored() {
+    let (bytes, now) = kept();
+    assert_eq!(restored(&first_version(bytes), now), Ok(1));
 }
 
 #[test]

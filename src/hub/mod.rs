@@ -49,7 +49,7 @@ use tables::Tables;
 pub use pending::Run;
 pub use restore::Restored;
 pub use retention::{Keep, LOG_FLOOR, Retention};
-pub use session::{Session, SessionKey, Stream};
+pub use session::{Opener, Session, SessionKey, Stream};
 pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Standing};
 
 /// The channel table and the session table.
@@ -112,6 +112,19 @@ impl Hub {
     /// The session's client connected the new way: from now on it is told of gaps.
     pub fn set_modern(&mut self, key: SessionKey) {
         self.tables.set_modern(key);
+    }
+
+    /// The session was opened by `opener`.
+    pub fn set_opener(&mut self, key: SessionKey, opener: Option<Opener>) {
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            session.opener = opener;
+        }
+    }
+
+    /// Who opened each session.
+    pub fn openers(&self) -> impl Iterator<Item = (SessionId, Option<Opener>)> {
+        let sessions = self.tables.sessions.iter();
+        sessions.map(|(_, session)| (session.id, session.opener))
     }
 
     /// Attaches `stream`: the session's publications go there. Returns the

@@ -5,6 +5,8 @@
 //! one goes on where the last one stopped. Called by the hub alone; the server
 //! sees sessions through it.
 
+use std::num::NonZeroU32;
+
 use smallvec::SmallVec;
 
 use crate::base::names::{Offset, SessionId};
@@ -27,6 +29,10 @@ pub struct Subscription {
 /// What the connection side calls the thing a session's publications are
 /// written to. The hub only keeps it and gives it back.
 pub type Stream = u64;
+
+/// Who opened a session, as far as that is known: a number that the server
+/// makes. The hub only keeps it and gives it back.
+pub type Opener = NonZeroU32;
 
 /// Where a cursor stood before a batch was given to a stream.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +57,7 @@ pub struct Session {
     pub timed: bool,
     /// Its client connected the new way: it is told of gaps and heartbeats.
     pub modern: bool,
+    pub opener: Option<Opener>,
     /// Cursors as they were before each batch that is being written to a stream
     /// and may yet fail. Boxed: most sessions never have one.
     #[allow(clippy::box_collection)]
@@ -67,6 +74,7 @@ impl Session {
             ends_ms,
             timed: false,
             modern: false,
+            opener: None,
             unconfirmed: None,
         }
     }
@@ -77,5 +85,15 @@ impl Session {
         self.subscriptions
             .iter()
             .position(|subscription| subscription.channel == channel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_only_listens_is_small() {
+        assert!(size_of::<Session>() <= 112);
     }
 }

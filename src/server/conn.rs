@@ -87,7 +87,8 @@ pub enum Sending {
 pub struct RequestContext {
     pub polling: &'static Polling,
     pub framing: Framing,
-    /// The page's origin, for the answer's CORS field.
+    /// The page's origin, as far as it was said: for the answer's CORS field, and
+    /// for whose session it may use.
     pub origin: Option<Box<str>>,
 }
 

@@ -26,6 +26,7 @@ use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
 use super::idempotency::Idempotency;
 use super::leaving::Leaving;
+use super::openers::Openers;
 use super::origins::Origins;
 use super::pace::Paces;
 use super::stats::Stats;
@@ -52,6 +53,7 @@ pub struct Core {
     pub websocket_limits: WebSocketLimits,
     pub secret: Option<Secret>,
     pub origins: Origins,
+    pub openers: Openers,
     pub files: Files,
     pub hub: Hub,
     pub callbacks: Callbacks,
@@ -111,6 +113,7 @@ impl Core {
                 fragments: u32::try_from(config.fragments_max).unwrap_or(u32::MAX),
             },
             origins: Origins::new(&config),
+            openers: Openers::new(&mut random),
             files: Files::new(doc_root),
             hub: Hub::new(hub_limits(&config), random.fork()),
             callbacks: Callbacks::new(url, secret.clone(), callback_limits(&config), random.fork()),

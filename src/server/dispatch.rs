@@ -5,15 +5,16 @@
 
 use std::borrow::Cow;
 
-use crate::base::names::Position;
+use crate::base::names::{Position, SessionId};
 use crate::base::time::Time;
-use crate::hub::{Asking, HubError, SessionKey};
+use crate::hub::{Asking, HubError, Opener, SessionKey};
 use crate::transport::contract::{Problem, Reply};
 
 use super::acks::{Finished, Known, Token, Waiter};
 use super::callback::{Answer, GivenUp, Message, Refused};
 use super::conn::{Phase, Role};
 use super::core::Core;
+use super::openers::agree;
 
 impl std::convert::From<HubError> for Problem {
     fn from(error: HubError) -> Problem {
@@ -30,6 +31,42 @@ impl std::convert::From<Refused> for Problem {
     fn from(refused: Refused) -> Problem {
         Problem::temporary(503, refused.code(), refused.to_string())
     }
+}
+
+/// Opens a session for a page of `opener`.
+///
+/// # Errors
+/// When there are too many.
+pub fn open(core: &mut Core, now: Time, opener: Option<Opener>) -> Result<SessionKey, Problem> {
+    let session = core.hub.open(now)?;
+    core.hub.set_opener(session, opener);
+    Ok(session)
+}
+
+/// The session with this id, for a page of `opener`.
+///
+/// # Errors
+/// When there is none, or a page of another origin opened it.
+pub fn find(
+    core: &mut Core,
+    now: Time,
+    id: Option<SessionId>,
+    opener: Option<Opener>,
+) -> Result<SessionKey, Problem> {
+    let found = id.and_then(|id| core.hub.find(id));
+    let session = found.ok_or_else(Problem::unknown_session)?;
+    let of = core.hub.session(session).and_then(|known| known.opener);
+    if agree(of, opener) {
+        return Ok(session);
+    }
+    if core.may_log(now) {
+        log::info!("event=session_refused reason=\"a page of another origin named it\"");
+    }
+    Err(Problem::new(
+        403,
+        "foreign_session",
+        "A page of another origin opened this session: connect to open one of your own.",
+    ))
 }
 
 /// Where each channel was seen last.

@@ -16,6 +16,7 @@ mod stats;
 mod idempotency;
 mod addresses;
 mod origins;
+mod openers;
 mod conn;
 mod pace;
 mod acks;

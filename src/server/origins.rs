@@ -59,13 +59,11 @@ impl Origins {
         };
         // Fetch Metadata, 2.4: `none` is a person who typed the address,
         // `same-origin` a page of our own. No script can set it.
-        if matches!(field("Sec-Fetch-Site"), Some("none" | "same-origin")) {
-            return Ok(None);
-        }
-        let origin = origin_of(page).ok_or(page)?;
-        match self.allows(origin, field("Host")) {
-            true => Ok(None),
-            false => Err(origin),
+        let own = matches!(field("Sec-Fetch-Site"), Some("none" | "same-origin"));
+        match origin_of(page) {
+            Some(origin) if own || self.allows(origin, field("Host")) => Ok(Some(origin)),
+            None if own => Ok(None),
+            named => Err(named.unwrap_or(page)),
         }
     }
 

@@ -6,7 +6,7 @@
 //! by the router, and by the server when a held poll is due.
 
 use crate::base::time::Time;
-use crate::hub::{Asking, SessionKey};
+use crate::hub::{Asking, Opener, SessionKey};
 use crate::transport::contract::{
     Answer, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
 };
@@ -87,10 +87,12 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     if core.is_draining() {
         return stopping(core, now, key, &context, &call);
     }
-    let found = call.session.and_then(|id| core.hub.find(id));
+    let opener = core.openers.of(context.origin.as_deref());
+    let found = dispatch::find(core, now, call.session, opener);
     // Connecting and polling is how a client listens; the rest is what it says.
     let says = !matches!(call.command, Command::Connect { .. } | Command::Poll { .. });
-    if let Some(session) = found.filter(|_| says)
+    if let Ok(session) = found
+        && says
         && let Err(problem) = core.paces.spend(now, session)
     {
         let refused = (context.polling.reply)(&Reply::Refused(problem), id);
@@ -98,30 +100,30 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     }
     let reply = match (call.command, found) {
         (Command::Connect { positions, .. }, found) => {
-            connect(core, now, found, positions.as_ref())
+            connect(core, now, opener, found.ok(), positions.as_ref())
         }
-        (Command::Poll { wait_ms, positions }, Some(session)) => {
+        (Command::Poll { wait_ms, positions }, Ok(session)) => {
             let poll = Poll {
                 id: id.map(Box::from),
                 modern: wait_ms.is_some() || positions.is_some(),
             };
             return hold(core, now, key, context, session, poll, (wait_ms, positions));
         }
-        (Command::Poll { wait_ms, positions }, None) => {
+        (Command::Poll { wait_ms, positions }, Err(problem)) => {
             let modern = wait_ms.is_some() || positions.is_some();
-            let unknown = (context.polling.unknown)(id, modern);
-            return core.answer(now, key, &context, &unknown);
+            let refused = (context.polling.refuse_poll)(problem, id, modern);
+            return core.answer(now, key, &context, &refused);
         }
-        (_, None) => Some(Reply::Refused(Problem::unknown_session())),
-        (Command::Subscribe { channel, since }, Some(session)) => {
+        (_, Err(problem)) => Some(Reply::Refused(problem)),
+        (Command::Subscribe { channel, since }, Ok(session)) => {
             let reply = dispatch::subscribe(core, session, &channel, since);
             fanout::deliver(core, now, session);
             Some(reply)
         }
-        (Command::Unsubscribe { channel }, Some(session)) => {
+        (Command::Unsubscribe { channel }, Ok(session)) => {
             Some(dispatch::unsubscribe(core, session, &channel))
         }
-        (Command::Message { data }, Some(session)) => {
+        (Command::Message { data }, Ok(session)) => {
             return ask(core, now, key, context, session, &data, id);
         }
     };
@@ -157,15 +159,16 @@ fn stopping(core: &mut Core, now: Time, key: ConnKey, context: &RequestContext, 
 fn connect(
     core: &mut Core,
     now: Time,
+    opener: Option<Opener>,
     found: Option<SessionKey>,
     positions: Option<&Positions<'_>>,
 ) -> Option<Reply> {
     let Some(positions) = positions else {
-        return Some(match core.hub.open(now) {
+        return Some(match dispatch::open(core, now, opener) {
             Ok(session) => Reply::Opened {
                 session: core.hub.session(session)?.id,
             },
-            Err(error) => Reply::Refused(error.into()),
+            Err(problem) => Reply::Refused(problem),
         });
     };
     let session = match found {
@@ -174,9 +177,9 @@ fn connect(
             core.hub.renew(now, session);
             session
         }
-        None => match core.hub.open(now) {
+        None => match dispatch::open(core, now, opener) {
             Ok(session) => session,
-            Err(error) => return Some(Reply::Refused(error.into())),
+            Err(problem) => return Some(Reply::Refused(problem)),
         },
     };
     Some(dispatch::connect(core, session, found.is_some(), positions))

@@ -5,7 +5,6 @@
 //! bytes come, or when an answer is out and more requests wait.
 
 use crate::base::time::Time;
-use crate::transport::contract::Problem;
 use crate::transport::{self, Way};
 use crate::wire::http::{
     CONTINUE, Decoded, Framing, HttpError, Method, Request, Response, Version, Waiting,
@@ -16,7 +15,7 @@ use super::addresses::Peer;
 use super::conn::{ConnKey, HttpConn, Phase, Role, Sending, WebSocketConn};
 use super::core::Core;
 use super::files::FileAnswer;
-use super::{admission, api, polls, stream};
+use super::{admission, api, dispatch, polls, stream};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
@@ -256,17 +255,20 @@ fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, fram
         Ok(accepted) => accepted,
         Err(error) => return core.respond(now, key, &no_handshake(error), &framing),
     };
-    if let Err(origin) = core.origins.check(request) {
-        if core.may_log(now) {
-            log::info!("event=origin_refused transport=websocket origin={origin:?}");
+    let opener = match core.origins.check(request) {
+        Ok(origin) => core.openers.of(origin),
+        Err(origin) => {
+            if core.may_log(now) {
+                log::info!("event=origin_refused transport=websocket origin={origin:?}");
+            }
+            let response = api::refusal(request, &polls::forbidden_origin());
+            return core.respond(now, key, &response, &framing);
         }
-        let response = api::refusal(request, &polls::forbidden_origin());
-        return core.respond(now, key, &response, &framing);
-    }
+    };
     let opened = if core.is_draining() {
         Err(transport::xhr::stopping())
     } else {
-        core.hub.open(now).map_err(Problem::from)
+        dispatch::open(core, now, opener)
     };
     let session = match opened {
         Ok(session) => session,

@@ -16,13 +16,17 @@ use crate::base::time::Time;
 use crate::hub;
 
 use super::core::Core;
-use super::dispatch;
+use super::{dispatch, openers};
 
 /// The first bytes of every state file.
 const MAGIC: &[u8; 8] = b"chloe\0st";
 
-/// The version of what follows the head. A change of any part's layout is a new version.
-const VERSION: u32 = 1;
+/// The version of what follows the head. A change of any part's layout is a new
+/// version. Files of those from [`OLDEST`] on are read.
+const VERSION: u32 = 2;
+
+/// It has no openers.
+const OLDEST: u32 = 1;
 
 /// The length of the head: magic, version, length of the body, checksum of both and the body.
 pub const HEAD_BYTES: usize = 8 + 4 + 8 + 32;
@@ -44,7 +48,7 @@ impl fmt::Display for StateError {
             StateError::Foreign => f.write_str("was not written by Chloe"),
             StateError::Version(version) => write!(
                 f,
-                "was written by another version of Chloe (it has layout {version}, this one reads {VERSION})"
+                "was written by another version of Chloe (it has layout {version}, this one reads {OLDEST} to {VERSION})"
             ),
             StateError::Damaged => f.write_str("is damaged"),
         }
@@ -79,6 +83,9 @@ pub fn save(core: &mut Core, now: Time) -> Vec<u8> {
     part.clear();
     save_acks(core, &mut part);
     put_bytes(&mut out, &part);
+    part.clear();
+    core.openers.save(&core.hub, &mut part);
+    put_bytes(&mut out, &part);
     seal(&mut out);
     out
 }
@@ -88,8 +95,13 @@ pub fn save(core: &mut Core, now: Time) -> Vec<u8> {
 /// # Errors
 /// It cannot be used. Nothing is taken over then.
 pub fn restore(core: &mut Core, now: Time, bytes: &[u8]) -> Result<Restored, StateError> {
-    let mut body = Record::new(open(bytes)?);
+    let (version, body) = open(bytes)?;
+    let mut body = Record::new(body);
     let (hub, relay, acks) = (body.bytes()?, body.bytes()?, body.bytes()?);
+    let openers = match version {
+        OLDEST => None,
+        _ => Some(openers::Saved::decode(body.bytes()?)?),
+    };
     if !body.is_empty() {
         return Err(StateError::Damaged);
     }
@@ -100,6 +112,9 @@ pub fn restore(core: &mut Core, now: Time, bytes: &[u8]) -> Result<Restored, Sta
         sessions,
         publications,
     } = core.hub.restore(now, hub)?;
+    if let Some(openers) = openers {
+        core.openers.restore(&mut core.hub, &openers);
+    }
     let tags = restore_acks(core, &acks);
     let tag = |before: u64| tags.get(&before).copied().unwrap_or(0);
     let messages = core.callbacks.restore(now, relay, tag)?;
@@ -181,7 +196,7 @@ pub fn length(head: &[u8]) -> Result<u64, StateError> {
     }
     let (version, rest) = rest.split_first_chunk().ok_or(StateError::Damaged)?;
     match u32::from_le_bytes(*version) {
-        VERSION => {}
+        OLDEST..=VERSION => {}
         version => return Err(StateError::Version(version)),
     }
     let (length, _) = rest.split_first_chunk().ok_or(StateError::Damaged)?;
@@ -200,16 +215,17 @@ fn seal(out: &mut [u8]) {
     out[20..HEAD_BYTES].copy_from_slice(&checksum);
 }
 
-/// The body of a file, if it is whole.
-fn open(bytes: &[u8]) -> Result<&[u8], StateError> {
+/// The version and the body of a file, if it is whole.
+fn open(bytes: &[u8]) -> Result<(u32, &[u8]), StateError> {
     let length = length(bytes)?;
     if bytes.len() as u64 != length || bytes.len() < HEAD_BYTES {
         return Err(StateError::Damaged);
     }
-    match bytes[20..HEAD_BYTES] == checksum(bytes) {
-        true => Ok(&bytes[HEAD_BYTES..]),
-        false => Err(StateError::Damaged),
+    if bytes[20..HEAD_BYTES] != checksum(bytes) {
+        return Err(StateError::Damaged);
     }
+    let version = u32::from(bytes[8]);
+    Ok((version, &bytes[HEAD_BYTES..]))
 }
 
 fn checksum(bytes: &[u8]) -> [u8; 32] {

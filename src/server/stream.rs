@@ -202,7 +202,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, ca
     let reply = match call.command {
         Command::Connect { session, positions } => {
             let positions = positions.unwrap_or_default();
-            connect(core, key, stream, session, &positions)
+            connect(core, now, key, stream, session, &positions)
         }
         Command::Subscribe { channel, since } => {
             let reply = dispatch::subscribe(core, session, &channel, since);
@@ -229,16 +229,19 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, ca
     }
 }
 
-/// A client of the new kind goes on with its session of before, if that lives.
+/// A client of the new kind goes on with its session of before, if that lives
+/// and no page of another origin opened it.
 fn connect(
     core: &mut Core,
+    now: Time,
     key: ConnKey,
     stream: &mut WebSocketConn,
     wanted: Option<crate::base::names::SessionId>,
     positions: &dispatch::Positions<'_>,
 ) -> Reply {
     stream.modern = true;
-    let found = wanted.and_then(|id| core.hub.find(id));
+    let opener = core.hub.session(stream.session).and_then(|s| s.opener);
+    let found = dispatch::find(core, now, wanted, opener).ok();
     if let Some(session) = found.filter(|found| *found != stream.session) {
         core.hub.close(stream.session);
         stream.session = session;

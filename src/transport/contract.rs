@@ -259,8 +259,8 @@ pub struct Polling {
     /// Answers a poll that has nothing to deliver; `None` if it is better to
     /// close the connection without a word.
     pub end: fn(&Poll, &Ending) -> Option<Answer>,
-    /// Answers a poll of a session that is not known.
-    pub unknown: fn(Option<&str>, modern: bool) -> Answer,
+    /// Answers a poll of a session that is not known, or not the page's.
+    pub refuse_poll: fn(Problem, Option<&str>, modern: bool) -> Answer,
 }
 
 impl<'a> Call<'a> {

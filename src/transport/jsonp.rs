@@ -27,7 +27,7 @@ pub const JSONP: Polling = Polling {
     add_gap,
     seal,
     end,
-    unknown,
+    refuse_poll,
 };
 
 /// Reads the message in the query's `data`.
@@ -127,9 +127,9 @@ fn end(poll: &Poll, ending: &Ending) -> Option<Answer> {
     Some(Answer::ok(body))
 }
 
-fn unknown(id: Option<&str>, modern: bool) -> Answer {
+fn refuse_poll(problem: Problem, id: Option<&str>, modern: bool) -> Answer {
     if modern {
-        reply(&Reply::Refused(Problem::unknown_session()), id)
+        reply(&Reply::Refused(problem), id)
     } else {
         Answer::ok(Vec::new())
     }
@@ -195,10 +195,8 @@ mod tests {
         add(&mut batch, &poll, br#""data":"2"}"#, true);
         let script = seal(batch, &poll);
         assert_eq!(script, br#"Chloe.JsonpTransport.response({"type":"poll","version":1,"id":3,"messages":[{"data":"1"},{"data":"2"}]});"#);
-        assert!(!unknown(Some("3"), true).body.is_empty());
-        assert!(
-            unknown(Some("3"), false).body.is_empty(),
-            "no storm of old pages"
-        );
+        let refused = |modern| refuse_poll(Problem::unknown_session(), Some("3"), modern);
+        assert!(!refused(true).body.is_empty());
+        assert!(refused(false).body.is_empty(), "no storm of old pages");
     }
 }

@@ -26,7 +26,7 @@ pub const XHR: Polling = Polling {
     add_gap,
     seal,
     end,
-    unknown,
+    refuse_poll,
 };
 
 /// Reads the message in `data`, from the body of a POST or the query of a GET.
@@ -104,8 +104,8 @@ fn end(poll: &Poll, ending: &Ending) -> Option<Answer> {
     }
 }
 
-fn unknown(id: Option<&str>, _: bool) -> Answer {
-    reply(&Reply::Refused(Problem::unknown_session()), id)
+fn refuse_poll(problem: Problem, id: Option<&str>, _: bool) -> Answer {
+    reply(&Reply::Refused(problem), id)
 }
 
 /// The refusal of a server that stops.
