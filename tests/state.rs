@@ -164,6 +164,10 @@ fn a_message_that_is_repeated_to_the_next_process_reaches_the_app_once() {
     let json = "200 OK\r\nContent-Type: application/json";
     app.next().answer(&app, json, r#"{"saved":7}"#);
     assert_eq!(page.json()["answer"]["saved"], 7);
+    say(&mut page, 6);
+    app.next().answer(&app, "403 Forbidden", "");
+    let refused = page.json();
+    assert_eq!(refused["code"], "app_rejected");
     say(&mut page, 8);
     let out = app.next();
     let id = out.field("webhook-id").unwrap().to_owned();
@@ -175,6 +179,8 @@ fn a_message_that_is_repeated_to_the_next_process_reaches_the_app_once() {
     assert_eq!(told["resumed"], json!(true));
     say(&mut page, 7);
     assert_eq!(page.json()["answer"]["saved"], 7, "the answer of before");
+    say(&mut page, 6);
+    assert_eq!(page.json(), refused, "and the refusal");
     say(&mut page, 8);
     let again = app.next();
     assert_eq!(again.field("webhook-id"), Some(&*id));
@@ -186,6 +192,39 @@ fn a_message_that_is_repeated_to_the_next_process_reaches_the_app_once() {
     next.ok(&app);
     drop(page);
     second.stop();
+}
+
+#[test]
+fn what_is_sent_again_to_the_next_process_is_not_published_again() {
+    let folder = Folder::new("state-keys");
+    let send = |running: &Running, data: &str| {
+        let (body, mut client) = (format!("data={data}"), running.client());
+        let length = body.len();
+        let head =
+            "POST /send HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nIdempotency-Key: k";
+        client.write(format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes());
+        let answer = client.read_answer();
+        let repeated = answer.field("Idempotency-Replayed") == Some("true");
+        (answer.status, repeated, answer.text())
+    };
+    let first = Running::start(&folder, "first", &[]);
+    let (status, repeated, said) = send(&first, "once");
+    assert_eq!((status, repeated), (200, false));
+    first.stop();
+
+    let second = Running::start(&folder, "second", &[]);
+    assert_eq!(send(&second, "once"), (200, true, said.clone()));
+    assert_eq!(send(&second, "other").0, 422);
+    second.stop();
+    let third = Running::start(&folder, "third", &[]);
+    assert_eq!(
+        send(&third, "once"),
+        (200, true, said),
+        "and to the next but one"
+    );
+    let all = third.client().get("/channels//all").text();
+    assert!(all.contains(r#""offset":1,"#), "{all}");
+    third.stop();
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::base::slots::{Key, Slots};
 use crate::hub::SessionKey;
 use crate::transport::contract::{Problem, Reply};
 
+use super::callback::REMEMBERED;
 use super::conn::{ConnKey, RequestContext};
 
 /// What is kept, at most.
@@ -189,13 +190,17 @@ impl Acks {
         messages.map(|(token, message)| (token, message.session, &*message.id))
     }
 
-    /// The messages that the app took, oldest first, with its answers.
-    pub fn accepted(&self) -> impl Iterator<Item = (SessionKey, &str, Option<&str>)> {
+    /// The messages whose outcome is remembered, oldest first: what the app
+    /// answered, or why it did not take them.
+    pub fn done(&self) -> impl Iterator<Item = (SessionKey, &str, Result<Option<&str>, &Problem>)> {
         self.order.iter().filter_map(|&(number, session)| {
             let mut done = self.sessions.get(&session)?.done.iter();
             let done = done.find(|done| done.number == number)?;
-            let answer = done.outcome.as_ref().ok()?;
-            Some((session, &*done.id, answer.as_deref()))
+            let outcome = match &done.outcome {
+                Ok(answer) => Ok(answer.as_deref()),
+                Err(problem) => Err(&**problem),
+            };
+            Some((session, &*done.id, outcome))
         })
     }
 
@@ -212,9 +217,11 @@ impl Acks {
         token
     }
 
-    /// The app took a message of the process before.
-    pub fn restore_accepted(&mut self, session: SessionKey, id: &str, answer: Option<&str>) {
-        self.keep(session, id.into(), Ok(answer.map(Box::from)));
+    /// This became of a message of the process before.
+    pub fn restore_done(&mut self, session: SessionKey, id: &str, reply: &Reply) {
+        if let Some(outcome) = outcome_of(reply) {
+            self.keep(session, id.into(), outcome);
+        }
     }
 
     /// Whether the session's stream waits for an outcome.
@@ -324,8 +331,9 @@ impl UnderWay {
 fn outcome_of(reply: &Reply) -> Option<Outcome> {
     match reply {
         Reply::Accepted { answer } => Some(Ok(answer.as_deref().map(Box::from))),
-        Reply::Refused(problem) if problem.code == "stopping" => None,
-        Reply::Refused(problem) => Some(Err(Box::new(problem.clone()))),
+        Reply::Refused(problem) if REMEMBERED.contains(&problem.code) => {
+            Some(Err(Box::new(problem.clone())))
+        }
         _ => None,
     }
 }

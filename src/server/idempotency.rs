@@ -3,12 +3,16 @@
 //! A publisher that does not know whether its request arrived repeats it with
 //! the same key; it is then answered as it was, and nothing is published again.
 //! The table knows neither requests nor channels' readers, and decides nothing:
-//! it tells what it knows of a key. Called by the app's side of the server.
+//! it tells what it knows of a key. It outlives the process by `state`. Called
+//! by the app's side of the server.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
+use crate::base::names::{Epoch, Position};
+use crate::base::record::{Damaged, Record, put_bytes, put_u8, put_u64};
 use crate::base::time::Time;
 use crate::hub::Published;
 
@@ -129,6 +133,41 @@ impl Idempotency {
             .is_some_and(|latest_s| signed_s <= latest_s)
     }
 
+    /// Appends what is known to `out`, oldest first.
+    pub fn save(&self, now: Time, out: &mut Vec<u8>) {
+        put_time(out, self.forgotten_s);
+        put_u64(out, self.entries.len() as u64);
+        let entries = self.ages.iter().filter_map(|(noted_ms, key)| {
+            let entry = self.entries.get(key)?;
+            Some((noted_ms, key, entry))
+        });
+        for (&noted_ms, key, entry) in entries {
+            put_u8(out, key.kind as u8);
+            put_bytes(out, key.text.as_bytes());
+            put_u64(out, now.to_unix_ms(noted_ms));
+            put_u64(out, entry.fingerprint);
+            put_time(out, entry.signed_s);
+            put_u64(out, entry.outcomes.len() as u64);
+            for outcome in entry.outcomes.iter() {
+                put_u64(out, outcome.len() as u64);
+                outcome.iter().for_each(|receipt| receipt.encode(out));
+            }
+        }
+    }
+
+    /// Takes over what the process before knew, into a table that is empty. Each
+    /// key is known for as long as it would have been there.
+    pub fn restore(&mut self, now: Time, saved: Saved) {
+        self.forgotten_s = saved.forgotten_s;
+        for (noted_unix_ms, key, entry) in saved.entries {
+            self.weight += weight(&entry.outcomes);
+            self.ages
+                .push_back((now.from_unix_ms(noted_unix_ms), key.clone()));
+            self.entries.insert(key, entry);
+        }
+        self.forget(now, self.most);
+    }
+
     /// Drops what is too old, and the oldest until the rest weighs no more than `most`.
     fn forget(&mut self, now: Time, most: usize) {
         while let Some((noted_ms, key)) = self.ages.front() {
@@ -150,12 +189,119 @@ fn weight(outcomes: &[Outcome]) -> usize {
     receipts.max(1)
 }
 
-/// A number that tells contents apart. Not for use against people with the
-/// secret, who could publish whatever they like.
-pub fn fingerprint(content: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    hasher.finish()
+/// A number that tells contents apart, whatever process asks. `parts` are hashed
+/// with their lengths, so that it matters where one ends.
+pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// What [`Idempotency::save`] wrote: when each key was noted, by the wall clock,
+/// and what is known of it.
+pub struct Saved {
+    forgotten_s: Option<u64>,
+    entries: Vec<(u64, Key, Entry)>,
+}
+
+/// The least that a key and a receipt take.
+const ENTRY_BYTES: usize = 50;
+const RECEIPT_BYTES: usize = 32;
+
+impl Saved {
+    /// # Errors
+    /// No table can have written it.
+    pub fn decode(bytes: &[u8]) -> Result<Saved, Damaged> {
+        let mut record = Record::new(bytes);
+        let forgotten_s = time(&mut record)?;
+        let count = record.count(ENTRY_BYTES)?;
+        let mut entries = Vec::with_capacity(count);
+        let mut known = HashSet::with_capacity(count);
+        for _ in 0..count {
+            let (noted_unix_ms, key, entry) = Entry::decode(&mut record)?;
+            if !known.insert(key.clone()) {
+                return Err(Damaged);
+            }
+            entries.push((noted_unix_ms, key, entry));
+        }
+        let saved = Saved {
+            forgotten_s,
+            entries,
+        };
+        record.is_empty().then_some(saved).ok_or(Damaged)
+    }
+}
+
+impl Entry {
+    fn decode(record: &mut Record<'_>) -> Result<(u64, Key, Entry), Damaged> {
+        let kind = match record.u8()? {
+            kind if kind == Kind::Request as u8 => Kind::Request,
+            kind if kind == Kind::Webhook as u8 => Kind::Webhook,
+            kind if kind == Kind::Publication as u8 => Kind::Publication,
+            _ => return Err(Damaged),
+        };
+        let text: Arc<str> = record.text()?.into();
+        let noted_unix_ms = record.u64()?;
+        let fingerprint = record.u64()?;
+        let signed_s = time(record)?;
+        let outcomes = (0..record.count(8)?)
+            .map(|_| {
+                let receipts = 0..record.count(RECEIPT_BYTES)?;
+                receipts.map(|_| Receipt::decode(record)).collect()
+            })
+            .collect::<Result<Arc<[Outcome]>, Damaged>>()?;
+        // The key of one publication has the outcome of one.
+        let alone = kind != Kind::Publication || outcomes.len() == 1;
+        if !alone || !(1..=KEY_BYTES_MAX).contains(&text.len()) {
+            return Err(Damaged);
+        }
+        let entry = Entry {
+            fingerprint,
+            outcomes,
+            signed_s,
+        };
+        Ok((noted_unix_ms, Key { kind, text }, entry))
+    }
+}
+
+impl Receipt {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Published { position, readers } = self.published;
+        put_bytes(out, self.channel.as_bytes());
+        put_u64(out, position.epoch.bits());
+        put_u64(out, position.offset);
+        put_u64(out, readers as u64);
+    }
+
+    fn decode(record: &mut Record<'_>) -> Result<Receipt, Damaged> {
+        Ok(Receipt {
+            channel: record.text()?.into(),
+            published: Published {
+                position: Position {
+                    epoch: Epoch::from_bits(record.u64()?).ok_or(Damaged)?,
+                    offset: record.u64()?,
+                },
+                readers: usize::try_from(record.u64()?).map_err(|_| Damaged)?,
+            },
+        })
+    }
+}
+
+fn put_time(out: &mut Vec<u8>, at_s: Option<u64>) {
+    put_u8(out, u8::from(at_s.is_some()));
+    put_u64(out, at_s.unwrap_or(0));
+}
+
+fn time(record: &mut Record<'_>) -> Result<Option<u64>, Damaged> {
+    match (record.u8()?, record.u64()?) {
+        (0, _) => Ok(None),
+        (1, at_s) => Ok(Some(at_s)),
+        _ => Err(Damaged),
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +360,65 @@ mod tests {
         table.note(now, key(Kind::Request, "e"), 1, outcomes(50), None);
         assert_eq!(known(&mut table), "e");
         assert_eq!((table.weight, table.ages.len()), (50, 1));
+    }
+
+    #[test]
+    fn what_is_saved_is_known_for_the_rest_of_its_time() {
+        let mut table = Idempotency::new(1_000, 10);
+        let now = Time::default().plus(5_000);
+        table.note(now, key(Kind::Webhook, "old"), 1, outcomes(1), Some(70));
+        let later = now.plus(400);
+        table.note(later, key(Kind::Request, "k"), 2, outcomes(3), None);
+        table.note(later, key(Kind::Publication, "k"), 3, outcomes(1), None);
+        let mut bytes = Vec::new();
+        table.save(later, &mut bytes);
+        for cut in 0..bytes.len() {
+            assert!(Saved::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        // The next process has a clock of its own, and began a while later.
+        let next = Time {
+            ms: 86_400_007,
+            unix_ms: later.unix_ms + 599,
+        };
+        let mut other = Idempotency::new(1_000, 10);
+        other.restore(next, Saved::decode(&bytes).unwrap());
+        let (one, two) = (key(Kind::Request, "k"), key(Kind::Publication, "k"));
+        let old = key(Kind::Webhook, "old");
+        assert_eq!(other.find(next, &old, 1), Known::Same(outcomes(1)));
+        assert_eq!(other.find(next.plus(1), &old, 1), Known::Nothing);
+        assert!(other.may_be_forgotten(70) && !other.may_be_forgotten(71));
+        assert_eq!(
+            other.find(next.plus(400), &one, 2),
+            Known::Same(outcomes(3))
+        );
+        assert_eq!(other.find(next.plus(400), &two, 2), Known::Other);
+        assert_eq!(other.find(next.plus(401), &one, 2), Known::Nothing);
+        assert_eq!((other.entries.len(), other.weight), (0, 0));
+    }
+
+    #[test]
+    fn a_smaller_table_takes_over_the_newest() {
+        let mut table = Idempotency::new(1_000, 10);
+        let now = Time::default();
+        for text in ["a", "b", "c"] {
+            let id = key(Kind::Webhook, text);
+            table.note(now, id, 1, outcomes(1), Some(text.as_bytes()[0].into()));
+        }
+        let mut bytes = Vec::new();
+        table.save(now, &mut bytes);
+        let mut small = Idempotency::new(1_000, 2);
+        small.restore(now, Saved::decode(&bytes).unwrap());
+        let known = |text| small.entries.contains_key(&key(Kind::Webhook, text));
+        assert_eq!(["a", "b", "c"].map(known), [false, true, true]);
+        assert!(small.may_be_forgotten(b'a'.into()));
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_same_in_each_process_and_heeds_where_a_part_ends() {
+        let of = |parts: &[&str]| fingerprint(parts.iter().map(|part| part.as_bytes()));
+        assert_eq!(of(&["json", "[]"]), 0x8a17_9d67_5a8b_daff);
+        assert_ne!(of(&["a", "bc"]), of(&["ab", "c"]));
+        assert_ne!(of(&["a"]), of(&["a", ""]));
     }
 
     #[test]

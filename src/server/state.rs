@@ -11,12 +11,14 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::base::names::SessionId;
-use crate::base::record::{Damaged, Record, put_bytes, put_u64, put_u128};
+use crate::base::record::{Damaged, Record, put_bytes, put_u8, put_u64, put_u128};
 use crate::base::time::Time;
 use crate::hub;
+use crate::transport::contract::{Problem, Reply};
 
+use super::callback::REMEMBERED;
 use super::core::Core;
-use super::{dispatch, openers};
+use super::{dispatch, idempotency, openers};
 
 /// The first bytes of every state file.
 const MAGIC: &[u8; 8] = b"chloe\0st";
@@ -25,7 +27,8 @@ const MAGIC: &[u8; 8] = b"chloe\0st";
 /// version. Files of those from [`OLDEST`] on are read.
 const VERSION: u32 = 2;
 
-/// It has no openers.
+/// It has neither openers nor keys, and of the answers only those of messages
+/// that the app took.
 const OLDEST: u32 = 1;
 
 /// The length of the head: magic, version, length of the body, checksum of both and the body.
@@ -86,6 +89,9 @@ pub fn save(core: &mut Core, now: Time) -> Vec<u8> {
     part.clear();
     core.openers.save(&core.hub, &mut part);
     put_bytes(&mut out, &part);
+    part.clear();
+    core.idempotency.save(now, &mut part);
+    put_bytes(&mut out, &part);
     seal(&mut out);
     out
 }
@@ -98,22 +104,27 @@ pub fn restore(core: &mut Core, now: Time, bytes: &[u8]) -> Result<Restored, Sta
     let (version, body) = open(bytes)?;
     let mut body = Record::new(body);
     let (hub, relay, acks) = (body.bytes()?, body.bytes()?, body.bytes()?);
-    let openers = match version {
-        OLDEST => None,
-        _ => Some(openers::Saved::decode(body.bytes()?)?),
+    let (openers, keys) = match version {
+        OLDEST => (None, None),
+        _ => (Some(body.bytes()?), Some(body.bytes()?)),
     };
     if !body.is_empty() {
         return Err(StateError::Damaged);
     }
-    // Either fails before it changes anything; and what the hub refuses is not relayed.
+    // Each fails before it changes anything; and what the hub refuses is not relayed.
     super::callback::check(relay)?;
-    let acks = SavedAcks::decode(acks)?;
+    let acks = SavedAcks::decode(acks, version)?;
+    let openers = openers.map(openers::Saved::decode).transpose()?;
+    let keys = keys.map(idempotency::Saved::decode).transpose()?;
     let hub::Restored {
         sessions,
         publications,
     } = core.hub.restore(now, hub)?;
     if let Some(openers) = openers {
         core.openers.restore(&mut core.hub, &openers);
+    }
+    if let Some(keys) = keys {
+        core.idempotency.restore(now, keys);
     }
     let tags = restore_acks(core, &acks);
     let tag = |before: u64| tags.get(&before).copied().unwrap_or(0);
@@ -125,13 +136,13 @@ pub fn restore(core: &mut Core, now: Time, bytes: &[u8]) -> Result<Restored, Sta
     })
 }
 
-/// Which messages were under way, and what the app answered: a message that is
+/// Which messages were under way, and what became of others: a message that is
 /// repeated to the next process reaches the app no second time.
 struct SavedAcks<'a> {
     /// Tag, session, id.
     under_way: Vec<(u64, SessionId, &'a str)>,
-    /// Session, id, answer; an empty answer is none.
-    accepted: Vec<(SessionId, &'a str, &'a str)>,
+    /// Session, id, outcome.
+    done: Vec<(SessionId, &'a str, Reply)>,
 }
 
 fn save_acks(core: &Core, out: &mut Vec<u8>) {
@@ -142,37 +153,75 @@ fn save_acks(core: &Core, out: &mut Vec<u8>) {
         put_u128(out, id_of(session));
         put_bytes(out, id.as_bytes());
     }
-    put_u64(out, core.acks.accepted().count() as u64);
-    for (session, id, answer) in core.acks.accepted() {
+    put_u64(out, core.acks.done().count() as u64);
+    for (session, id, outcome) in core.acks.done() {
         put_u128(out, id_of(session));
         put_bytes(out, id.as_bytes());
-        put_bytes(out, answer.unwrap_or_default().as_bytes());
+        put_outcome(out, outcome);
     }
 }
 
+/// An answer, empty if there is none; then the code of a refusal, empty if it is
+/// none, with the rest of the refusal.
+fn put_outcome(out: &mut Vec<u8>, outcome: Result<Option<&str>, &Problem>) {
+    let answer = outcome.ok().flatten().unwrap_or_default();
+    put_bytes(out, answer.as_bytes());
+    let Err(problem) = outcome else {
+        return put_bytes(out, b"");
+    };
+    put_bytes(out, problem.code.as_bytes());
+    put_u64(out, problem.status.into());
+    put_u8(out, problem.temporary.into());
+    put_bytes(out, problem.message.as_bytes());
+}
+
+fn outcome(record: &mut Record<'_>, version: u32) -> Result<Reply, Damaged> {
+    let answer = record.text()?;
+    let code = if version == OLDEST {
+        ""
+    } else {
+        record.text()?
+    };
+    if code.is_empty() {
+        let answer = Some(answer).filter(|answer| !answer.is_empty());
+        return Ok(Reply::Accepted {
+            answer: answer.map(str::to_owned),
+        });
+    }
+    let known = REMEMBERED.into_iter().find(|known| *known == code);
+    let status = u16::try_from(record.u64()?).ok();
+    Ok(Reply::Refused(Problem {
+        code: known.ok_or(Damaged)?,
+        status: status
+            .filter(|status| (400..600).contains(status))
+            .ok_or(Damaged)?,
+        temporary: record.u8()? != 0,
+        message: record.text()?.to_owned().into(),
+    }))
+}
+
 impl<'a> SavedAcks<'a> {
-    fn decode(bytes: &'a [u8]) -> Result<SavedAcks<'a>, Damaged> {
+    fn decode(bytes: &'a [u8], version: u32) -> Result<SavedAcks<'a>, Damaged> {
         let mut record = Record::new(bytes);
         let under_way = (0..record.count(32)?)
             .map(|_| Ok((record.u64()?, SessionId(record.u128()?), record.text()?)))
             .collect::<Result<_, Damaged>>()?;
-        let accepted = (0..record.count(32)?)
-            .map(|_| Ok((SessionId(record.u128()?), record.text()?, record.text()?)))
+        let done = (0..record.count(32)?)
+            .map(|_| {
+                let (session, id) = (SessionId(record.u128()?), record.text()?);
+                Ok((session, id, outcome(&mut record, version)?))
+            })
             .collect::<Result<_, Damaged>>()?;
-        let saved = SavedAcks {
-            under_way,
-            accepted,
-        };
+        let saved = SavedAcks { under_way, done };
         record.is_empty().then_some(saved).ok_or(Damaged)
     }
 }
 
 /// Returns the new tags of messages by those they had. Sessions that ended are left out.
 fn restore_acks(core: &mut Core, saved: &SavedAcks<'_>) -> HashMap<u64, u64> {
-    for &(session, id, answer) in &saved.accepted {
-        if let Some(session) = core.hub.find(session) {
-            let answer = Some(answer).filter(|answer| !answer.is_empty());
-            core.acks.restore_accepted(session, id, answer);
+    for (session, id, reply) in &saved.done {
+        if let Some(session) = core.hub.find(*session) {
+            core.acks.restore_done(session, id, reply);
         }
     }
     let mut tags = HashMap::new();

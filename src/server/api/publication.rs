@@ -12,7 +12,7 @@ use crate::wire::envelope::DataRef;
 use super::super::idempotency::{KEY_BYTES_MAX, fingerprint};
 
 /// What is to be delivered.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data<'a> {
     Text(Cow<'a, str>),
     /// One complete JSON value that is no string.
@@ -30,7 +30,7 @@ impl Data<'_> {
 }
 
 /// One publication.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication<'a> {
     pub data: Data<'a>,
     /// At least one, none of them twice; with a session exactly one, the name
@@ -64,7 +64,17 @@ impl Publication<'_> {
 
     /// Tells it from another with the same id.
     pub fn fingerprint(&self) -> u64 {
-        fingerprint(self)
+        let (kind, data) = match &self.data {
+            Data::Text(text) => ("text", &**text),
+            Data::Json(value) => ("json", *value),
+        };
+        let whom = match &self.session {
+            Some(session) => ["session", session],
+            None => ["channels", ""],
+        };
+        let parts = [kind, data].into_iter().chain(whom);
+        let channels = self.channels.iter().map(|channel| &**channel);
+        fingerprint(parts.chain(channels).map(str::as_bytes))
     }
 }
 

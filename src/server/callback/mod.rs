@@ -48,7 +48,7 @@ mod tests;
 
 pub use event::Event;
 pub use limits::CallbackLimits;
-pub use outcome::{Answer, Failure, GivenUp, Refused};
+pub use outcome::{Answer, Failure, GivenUp, REMEMBERED, Refused};
 pub use queue::Message;
 pub use saved::check;
 

@@ -65,6 +65,10 @@ pub enum GivenUp {
     Stopped,
 }
 
+/// The codes of the refusals that a repeated message gets again. One that was
+/// given up because Chloe stops is a new message.
+pub const REMEMBERED: [&str; 3] = ["app_rejected", "app_redirected", "app_unavailable"];
+
 impl GivenUp {
     /// The code of the error message that the browser gets.
     pub fn code(self) -> &'static str {
@@ -135,5 +139,23 @@ impl fmt::Display for Refused {
             }
             Refused::Stopping => "The server is stopping. Connect and send it again.",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_is_remembered_but_that_of_a_chloe_that_stops() {
+        for given_up in [
+            GivenUp::Rejected { status: 400 },
+            GivenUp::Redirected { status: 300 },
+            GivenUp::TooOld { last: None },
+            GivenUp::Stopped,
+        ] {
+            let remembered = REMEMBERED.contains(&given_up.code());
+            assert_eq!(remembered, given_up != GivenUp::Stopped, "{given_up}");
+        }
     }
 }
