@@ -1,7 +1,8 @@
 //! The pure server without sockets: subscribers that are counters in memory.
 //!
 //! It is driven as the event loop drives it, so what is measured is all that
-//! Chloe itself does for a delivery, and nothing of the kernel. Used by `fanout`.
+//! Chloe itself does for a delivery, and nothing of the kernel. Used by `fanout` and
+//! `guard`.
 
 use std::io::{IoSlice, Result, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,12 +33,19 @@ struct Sink {
 /// A server with subscribers and publishers.
 pub struct InMemory {
     server: Server,
-    start: Instant,
+    /// `None`: time stands still, and every run does the same.
+    start: Option<Instant>,
     unix_ms: u64,
     sinks: Vec<Sink>,
     subscribers: Vec<ConnKey>,
     publishers: Vec<ConnKey>,
     sequence: u32,
+}
+
+/// A browser that polls.
+pub struct Poller {
+    key: ConnKey,
+    session: String,
 }
 
 /// What a run came to.
@@ -56,10 +64,24 @@ impl InMemory {
     pub fn new(subscribers: usize, publishers: usize) -> InMemory {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         let unix_ms = since_1970.map_or(0, |elapsed| elapsed.as_millis() as u64);
+        InMemory::with_clock(subscribers, publishers, Some(Instant::now()), unix_ms)
+    }
+
+    /// The same, and time stands still.
+    pub fn timeless(subscribers: usize, publishers: usize) -> InMemory {
+        InMemory::with_clock(subscribers, publishers, None, 1_700_000_000_000)
+    }
+
+    fn with_clock(
+        subscribers: usize,
+        publishers: usize,
+        start: Option<Instant>,
+        unix_ms: u64,
+    ) -> InMemory {
         let now = Time { ms: 0, unix_ms };
         let mut whole = InMemory {
             server: Server::new(Config::default(), [7; 32], now),
-            start: Instant::now(),
+            start,
             unix_ms,
             sinks: Vec::new(),
             subscribers: Vec::new(),
@@ -78,7 +100,8 @@ impl InMemory {
     }
 
     fn now(&self) -> Time {
-        let ms = self.start.elapsed().as_millis() as u64;
+        let elapsed = self.start.map(|start| start.elapsed());
+        let ms = elapsed.map_or(0, |elapsed| elapsed.as_millis() as u64);
         Time {
             ms,
             unix_ms: self.unix_ms + ms,
@@ -112,6 +135,52 @@ impl InMemory {
         let wanted = b"\"subscribed\"";
         assert!(answer.windows(wanted.len()).any(|part| part == wanted));
         key
+    }
+
+    /// Opens a session that polls, on a kept connection; its next polls.
+    pub fn open_polling_session(&mut self) -> Poller {
+        let key = self.accept();
+        let connect = r#"data={"type":"connect","version":1,"positions":{}}"#;
+        let mut request = Vec::new();
+        encode_request(
+            &mut request,
+            "POST",
+            "/chloe/xhr",
+            HOST,
+            &[],
+            connect.as_bytes(),
+        );
+        let answer = String::from_utf8(self.ask(key, &mut request)).unwrap_or_default();
+        let session = answer.split("\"sessionId\":\"").nth(1);
+        let session = session.and_then(|rest| rest.split('"').next());
+        let session = session.expect("a session opens").to_owned();
+        Poller { key, session }
+    }
+
+    /// A poll that is held until something is published to everyone.
+    pub fn poll_and_publish(&mut self, poller: &Poller) {
+        let session = &poller.session;
+        let poll = format!(r#"data={{"type":"poll","sessionId":"{session}","wait":25000}}"#);
+        let mut request = Vec::new();
+        encode_request(
+            &mut request,
+            "POST",
+            "/chloe/xhr",
+            HOST,
+            &[],
+            poll.as_bytes(),
+        );
+        let held = self.ask(poller.key, &mut request);
+        assert!(held.is_empty(), "there is nothing to answer with yet");
+        self.sinks[poller.key.index() as usize].kept = Some(Vec::new());
+        request.clear();
+        encode_request(&mut request, "POST", "/send", HOST, &[], b"data=hello");
+        let (publisher, now) = (self.publishers[0], self.now());
+        self.server.handle_received(now, publisher, &mut request);
+        self.flush(now);
+        let kept = self.sinks[poller.key.index() as usize].kept.take();
+        let answer = kept.unwrap_or_default();
+        assert!(answer.windows(5).any(|part| part == b"hello"), "it came");
     }
 
     /// Hands `bytes` in; what comes back on that connection.
@@ -173,7 +242,8 @@ impl InMemory {
         }
     }
 
-    fn turn(&mut self, in_flight: usize) {
+    /// One turn of the event loop, which brings `in_flight` publications.
+    pub fn turn(&mut self, in_flight: usize) {
         let now = self.now();
         for number in 0..in_flight {
             let mut form = format!("channel={CHANNEL}&data=").into_bytes();
