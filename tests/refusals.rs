@@ -80,3 +80,76 @@ fn a_script_tag_of_a_foreign_page_is_refused() {
         assert!(text.contains("\"id\":7"), "{fields}: {text}");
     }
 }
+
+#[test]
+fn a_page_may_read_why_what_it_sent_is_no_request() {
+    let chloe = Chloe::start(&[
+        "application_server=http://app.example",
+        "allowed_origins=http://other.example",
+        "body_timeout_ms=200",
+    ]);
+    for (target, fields, origin, status, readable) in [
+        (
+            "/chloe/xhr",
+            "Content-Length: 9999999",
+            "http://app.example",
+            413,
+            Some("http://app.example"),
+        ),
+        (
+            "/chloe/xhr/7",
+            "Content-Length: 9999999",
+            "http://other.example",
+            413,
+            Some("http://other.example"),
+        ),
+        (
+            "/chloe/xhr",
+            "Content-Length: +1",
+            "http://other.example",
+            400,
+            Some("http://other.example"),
+        ),
+        (
+            "/chloe/xhr",
+            "Content-Length: 4",
+            "http://other.example",
+            408,
+            Some("http://other.example"),
+        ),
+        // It is told whose pages may read it, and that is not this one.
+        (
+            "/chloe/xhr",
+            "Content-Length: +1",
+            "http://evil.example",
+            400,
+            Some("http://app.example"),
+        ),
+        (
+            "/send",
+            "Content-Length: 9999999",
+            "http://app.example",
+            413,
+            None,
+        ),
+        (
+            "/chloe/jsonp.js",
+            "Content-Length: +1",
+            "http://app.example",
+            400,
+            None,
+        ),
+    ] {
+        let mut client = chloe.connect();
+        let head =
+            format!("POST {target} HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n{fields}\r\n\r\n");
+        client.write(head.as_bytes());
+        let answer = client.read_answer();
+        assert_eq!(answer.status, status, "{target} {fields}");
+        assert_eq!(
+            answer.field("Access-Control-Allow-Origin"),
+            readable,
+            "{target} {origin}"
+        );
+    }
+}

@@ -4,7 +4,7 @@
 use chloe::transport::{self, Way};
 use chloe::wire::http::{
     Decoded, DecodedResponse, HttpError, HttpLimits, Request, RequestDecoder, ResponseDecoder,
-    encode_chunk, encode_last_chunk,
+    encode_chunk, encode_last_chunk, peek,
 };
 use chloe::wire::{url, websocket};
 
@@ -45,6 +45,9 @@ fn requests(input: &[u8], size: usize) -> Seen {
                 Err(error) => {
                     assert!((400..600).contains(&error.status()));
                     assert!(!error.to_string().is_empty());
+                    if let Some(asked) = peek(&kept[at..], &LIMITS) {
+                        check(&asked);
+                    }
                     return (seen, Some(error));
                 }
             }

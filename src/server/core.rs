@@ -186,15 +186,18 @@ impl Core {
             .content_type(polling.content_type)
             .header("Cache-Control", "no-store")
             .header("X-Content-Type-Options", "nosniff");
-        if polling.cors {
-            // Protocol A.22: on every answer, errors too.
-            let allowed = self.origins.cors(origin).to_owned();
-            response
-                .header("Access-Control-Allow-Origin", allowed)
-                .header("Vary", "Origin")
-        } else {
-            response
+        match polling.cors {
+            true => self.cors_fields(response, origin),
+            false => response,
         }
+    }
+
+    /// Lets the page of `origin` read the answer (protocol A.22: errors too).
+    pub fn cors_fields<'a>(&self, response: Response<'a>, origin: Option<&str>) -> Response<'a> {
+        let allowed = self.origins.cors(origin).to_owned();
+        response
+            .header("Access-Control-Allow-Origin", allowed)
+            .header("Vary", "Origin")
     }
 
     /// Sets what an HTTP connection is in the middle of.

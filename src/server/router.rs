@@ -7,7 +7,7 @@
 use crate::base::time::Time;
 use crate::transport::{self, Way};
 use crate::wire::http::{
-    CONTINUE, Decoded, Framing, HttpError, Method, Request, Response, Version, Waiting,
+    CONTINUE, Decoded, Framing, HttpError, Method, Request, Response, Version, Waiting, peek,
 };
 use crate::wire::websocket::{HandshakeError, accept};
 
@@ -145,7 +145,7 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 route(core, now, key, peer, &request, framing);
             }
             Err(error) => {
-                refuse(core, now, key, error);
+                refuse(core, now, key, error, &bytes[used..]);
                 return bytes.len();
             }
         }
@@ -165,23 +165,35 @@ fn wait(http: &mut HttpConn, now: Time, state: Waiting) {
 
 /// What is no request is answered, and the connection closed: where the next
 /// one begins cannot be known.
-fn refuse(core: &mut Core, now: Time, key: ConnKey, error: HttpError) {
+fn refuse(core: &mut Core, now: Time, key: ConnKey, error: HttpError, bytes: &[u8]) {
     log::debug!(
         "event=bad_request status={} reason=\"{error}\"",
         error.status()
     );
+    let response = api::text(error.status(), error.sentence());
+    last_word(core, now, key, response, bytes);
+}
+
+/// Answers what did not come to be a request, of which `bytes` are here, and
+/// closes. A page may read even this, where it could read an answer: else its
+/// script would not know that what it sent is too large, or came too slowly.
+fn last_word(core: &mut Core, now: Time, key: ConnKey, response: Response<'_>, bytes: &[u8]) {
     let framing = Framing {
         version: Version::Http11,
         keep_alive: false,
         head_only: false,
         date_unix_ms: now.unix_ms,
     };
-    core.respond(
-        now,
-        key,
-        &api::text(error.status(), &error.to_string()),
-        &framing,
-    );
+    let asked = peek(bytes, &core.http_limits);
+    let way = asked.as_ref().and_then(|asked| transport::at(asked.path()));
+    let response = match (&asked, way.map(|row| &row.way)) {
+        (Some(asked), Some(Way::Polling(polling))) if polling.cors => {
+            let origin = core.origins.check(asked).ok().flatten();
+            core.cors_fields(response, origin)
+        }
+        _ => response,
+    };
+    core.respond(now, key, &response, &framing);
 }
 
 /// Every path that Chloe answers.
@@ -309,14 +321,9 @@ pub fn late(core: &mut Core, now: Time, key: ConnKey) {
     match http.phase {
         // RFC 9110, 15.5.9: 408 to a request that does not come to its end.
         Phase::Reading(Waiting::Head | Waiting::Body) => {
-            let framing = Framing {
-                version: Version::Http11,
-                keep_alive: false,
-                head_only: false,
-                date_unix_ms: now.unix_ms,
-            };
             let sentence = "The request did not come to its end in time: send it at once.";
-            core.respond(now, key, &api::text(408, sentence), &framing);
+            let whole = http.input.take();
+            last_word(core, now, key, api::text(408, sentence), &whole);
         }
         _ => core.close(now, key),
     }

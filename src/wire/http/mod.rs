@@ -35,5 +35,5 @@ pub use client::{DecodedResponse, ReceivedResponse, ResponseDecoder, encode_requ
 pub use date::encode_date;
 pub use error::HttpError;
 pub use message::{Headers, HttpLimits, Method, Version};
-pub use request::{Decoded, Request, RequestDecoder, Waiting};
+pub use request::{Decoded, Request, RequestDecoder, Waiting, peek};
 pub use response::{CONTINUE, Framing, Response, encode_chunk, encode_last_chunk};

@@ -45,6 +45,26 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Who asks, as far as it can be read at the start of `input`: the first line and
+/// the fields, if the head is whole. For a request that the decoder refused, so
+/// that the refusal reaches its sender; nothing else of it is to be believed.
+pub fn peek<'a>(input: &'a [u8], limits: &HttpLimits) -> Option<Request<'a>> {
+    let (start, _) = skip_blank_lines(input, 0).ok()?;
+    let rest = &input[start as usize..];
+    let mut scan = HeadScan::default();
+    let head = &rest[..scan.find_end(rest, limits).ok()??];
+    let (line, block) = split_first_line(head);
+    let (method, target, version) = request_line::parse(line).ok()?;
+    Some(Request {
+        method,
+        target,
+        version,
+        headers: parse_fields(block, scan.fields()).ok()?,
+        body: Cow::Borrowed(&[]),
+        keep_alive: false,
+    })
+}
+
 /// What a connection is waiting for, which decides how long it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {

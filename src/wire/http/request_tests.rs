@@ -306,3 +306,34 @@ fn a_request_tells_its_parts() {
 fn an_idle_decoder_is_small() {
     assert!(size_of::<RequestDecoder>() <= 40);
 }
+
+#[test]
+fn a_refused_request_may_still_say_who_asks() {
+    let of = |input: &[u8]| {
+        let request = super::request::peek(input, &LIMITS)?;
+        let origin = request.headers.get("origin").map(str::to_owned);
+        Some((request.path().to_owned(), origin))
+    };
+    let fields = "Host: h\r\nOrigin: http://a\r\n";
+    for line in [
+        "Content-Length: 99999999",
+        "Content-Length: x",
+        "Expect: x",
+        "Host: h",
+    ] {
+        let input = format!("\r\nPOST /p?q HTTP/1.1\r\n{fields}{line}\r\n\r\nbody");
+        let mut decoder = RequestDecoder::default();
+        assert!(decoder.decode(input.as_bytes(), &LIMITS).is_err(), "{line}");
+        let asked = Some(("/p".to_owned(), Some("http://a".to_owned())));
+        assert_eq!(of(input.as_bytes()), asked, "{line}");
+    }
+    for unreadable in [
+        "",
+        "\r",
+        "GET / HTTP/1.1\r\nHost: h\r\n",
+        "GET /\r\n\r\n",
+        "\n\r\n\r\n",
+    ] {
+        assert_eq!(of(unreadable.as_bytes()), None, "{unreadable:?}");
+    }
+}
