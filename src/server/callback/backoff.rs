@@ -90,15 +90,13 @@ impl Gate {
         }
     }
 
-    /// The app answered, so it is up. True if it was down.
-    pub fn answered(&mut self) -> bool {
-        let was_down = self.failures > 0;
+    /// The app answered, so it is up.
+    pub fn answered(&mut self) {
         self.failures = 0;
         self.probe = None;
         if !self.by_request {
             self.until_ms = None;
         }
-        was_down
     }
 
     /// An attempt failed in a way that speaks of the app, not of the message.
@@ -190,7 +188,7 @@ mod tests {
         gate.end(3);
         assert!(gate.admits(until_ms));
         gate.begin(3);
-        assert!(gate.answered());
+        gate.answered();
         assert!(gate.admits(until_ms));
     }
 
