@@ -276,6 +276,26 @@ fn a_signal_begins_the_shutdown_and_a_second_one_ends_it() {
 }
 
 #[test]
+fn the_addresses_of_services_are_no_settings() {
+    let folder = Folder::new("services");
+    let mut command = folder.chloe(&words(&HERE, &[]));
+    for (name, value) in [
+        ("CHLOE_PORT", "tcp://10.0.0.1:8901"),
+        ("CHLOE_PORT_8901_TCP_ADDR", "10.0.0.1"),
+        ("CHLOE_SERVICE_HOST", "10.0.0.1"),
+        ("CHLOE_PING_INTERVAL_MS", "20000"),
+    ] {
+        command.env(name, value);
+    }
+    let _server = folder.serve_command("server", command);
+    let port = folder.port("server.err");
+    folder.run(&["ping", "--port", &port]).good();
+    let line = folder.line("server.err", "event=environment_ignored");
+    let names = "variables=CHLOE_PORT,CHLOE_PORT_8901_TCP_ADDR,CHLOE_SERVICE_HOST ";
+    assert!(line.contains(names), "{line}");
+}
+
+#[test]
 fn the_demo_answers() {
     let folder = Folder::new("demo");
     let mut demo = folder.serve("demo", &["demo", "--port", "0", "--app-port", "0"]);

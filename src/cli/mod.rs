@@ -11,6 +11,7 @@ pub mod help;
 
 mod logging;
 mod places;
+mod service_links;
 mod settings;
 
 mod pid_file;

@@ -13,6 +13,7 @@ use super::inherited;
 use super::logging::Log;
 use super::pid_file::{PidFile, failure_file};
 use super::places::{Places, is_set};
+use super::service_links;
 use super::signals::{self, Hangup};
 use super::state_file;
 use crate::base::time::Time;
@@ -118,6 +119,7 @@ fn serve<Next>(
         state_file::read(server, clock.now(), state_path);
     }
     let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
+    service_links::log_links();
     log::info!("event=started version={version} pid={pid}");
     let result = event_loop.run(server);
     if is_set(state_path) {

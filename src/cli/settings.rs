@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::Arguments;
 use super::failure::{Failure, path_failure};
+use super::service_links::is_link;
 use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX};
 
 /// Names the configuration file, where `--config` does not.
@@ -22,8 +23,11 @@ pub const FILE_VARIABLE: &str = "CHLOE_CONFIG";
 /// # Errors
 /// The file cannot be read, or something in one of the three is wrong.
 pub fn of_process(arguments: &Arguments) -> Result<Config, Failure> {
-    let environment = env::vars_os().filter(|(name, _)| is_ours(name));
-    gather(arguments, environment)
+    let variables = env::vars_os().filter(|(name, _)| is_ours(name));
+    gather(
+        arguments,
+        variables.filter(|(name, value)| !is_link(name, value)),
+    )
 }
 
 /// The defaults, changed by the file at `path` alone.

@@ -87,8 +87,12 @@ impl Folder {
 
     /// Runs it until the test ends it; both outputs go to the files `name`.out and `name`.err.
     pub fn serve(&self, name: &str, words: &[&str]) -> Process {
+        self.serve_command(name, self.chloe(words))
+    }
+
+    /// As [`Folder::serve`], with the command made by the test.
+    pub fn serve_command(&self, name: &str, mut command: Command) -> Process {
         let file = |kind| fs::File::create(self.0.join(format!("{name}.{kind}"))).unwrap();
-        let mut command = self.chloe(words);
         let child = command.stdout(file("out")).stderr(file("err")).spawn();
         Process(child.unwrap())
     }
