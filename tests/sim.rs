@@ -5,7 +5,7 @@
 //! send, stumble and come back, programs that publish, an app that errs, pipes
 //! that are narrow, time that jumps. No sockets, no clock. A run that fails
 //! names its seed: `CHLOE_SEED=n cargo test --test sim` plays it again with a
-//! trace, `CHLOE_SEEDS=n` sets how many are played.
+//! trace, `CHLOE_SEEDS=n` or `CHLOE_SEEDS=n..m` sets which are played.
 
 #[path = "sim/dice.rs"]
 mod dice;
@@ -21,6 +21,8 @@ mod ledger;
 mod turn;
 #[path = "sim/http.rs"]
 mod http;
+#[path = "sim/mood.rs"]
+mod mood;
 #[path = "sim/app.rs"]
 mod app;
 #[path = "sim/publisher.rs"]
@@ -36,32 +38,63 @@ mod polling;
 #[path = "sim/run.rs"]
 mod run;
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 /// How many runs are played when nobody says.
 const SEEDS: u64 = 300;
 
-fn number(name: &str) -> Option<u64> {
+/// After so many failures the rest is not played.
+const FAILURES_MAX: usize = 10;
+
+fn variable<T>(name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
     let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")),
-    )
+    Some(read(&text).unwrap_or_else(|| panic!("{name} is a number, not {text:?}")))
+}
+
+/// `n` is the first so many seeds, `n..m` those from `n` to before `m`.
+fn range(text: &str) -> Option<Range<u64>> {
+    let (from, to) = text.split_once("..").unwrap_or(("0", text));
+    Some(from.parse().ok()?..to.parse().ok()?)
 }
 
 #[test]
 fn nothing_is_lost_doubled_or_out_of_order_whatever_breaks() {
-    if let Some(seed) = number("CHLOE_SEED") {
+    if let Some(seed) = variable("CHLOE_SEED", |text| text.parse().ok()) {
         simple_logger::init_with_level(log::Level::Debug).expect("the first logger");
         return println!("seed {seed}: {:?}", run::play(seed, true));
     }
-    let mut sum = run::Report::default();
-    for seed in 0..number("CHLOE_SEEDS").unwrap_or(SEEDS) {
-        match catch_unwind(AssertUnwindSafe(|| run::play(seed, false))) {
-            Ok(report) => sum.add(&report),
-            Err(_) => panic!("seed {seed} fails: CHLOE_SEED={seed} cargo test --test sim"),
+    let seeds = variable("CHLOE_SEEDS", range).unwrap_or(0..SEEDS);
+    let next = AtomicU64::new(seeds.start);
+    let (sum, failed) = (Mutex::new(run::Report::default()), Mutex::new(Vec::new()));
+    let play = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || failed.lock().unwrap().len() >= FAILURES_MAX {
+                return;
+            }
+            match catch_unwind(AssertUnwindSafe(|| run::play(seed, false))) {
+                Ok(report) => sum.lock().unwrap().add(&report),
+                Err(_) => {
+                    println!("seed {seed} fails: CHLOE_SEED={seed} cargo test --test sim");
+                    failed.lock().unwrap().push(seed);
+                }
+            }
         }
-    }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(play);
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "these seeds fail: {failed:?}");
+    let sum = sum.into_inner().unwrap();
     println!("{sum:?}");
-    sum.check();
+    if seeds.end - seeds.start >= SEEDS {
+        sum.check();
+    }
 }

@@ -1,7 +1,8 @@
-//! The app at the other end of the relay: slow, down, erring, closing early.
+//! The app at the other end of the relay: slow, down, and in the moods of `mood`.
 
 use chloe::wire::http::{Decoded, HttpLimits, RequestDecoder};
 
+use super::mood::{Plan, carry_out};
 use super::network::{SocketId, Stage};
 use super::turn::World;
 
@@ -12,43 +13,6 @@ struct Lane {
     /// The message that is being worked on, and what will become of it when.
     work: Option<(String, Plan, usize)>,
 }
-
-/// What the app does with a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Plan {
-    Take,
-    TakeWithJson,
-    TakeAndClose,
-    /// Says that it closes, and does.
-    TakeLast,
-    Reject,
-    Fail,
-    FailForAWhile,
-    Cut,
-    Reset,
-    CutInHead,
-    Garble,
-    Hang,
-}
-
-const PLANS: [Plan; 16] = [
-    Plan::Take,
-    Plan::Take,
-    Plan::Take,
-    Plan::Take,
-    Plan::TakeWithJson,
-    Plan::TakeWithJson,
-    Plan::TakeAndClose,
-    Plan::TakeLast,
-    Plan::Reject,
-    Plan::Fail,
-    Plan::FailForAWhile,
-    Plan::Cut,
-    Plan::Reset,
-    Plan::CutInHead,
-    Plan::Garble,
-    Plan::Hang,
-];
 
 /// The app.
 #[derive(Default)]
@@ -146,9 +110,20 @@ impl App {
         }
         // An idle connection may be closed at any time.
         if lane.work.is_none() && !world.network.calm && world.dice.chance(2) {
-            match world.dice.chance(50) {
-                true => world.network.finish(lane.socket),
-                false => world.network.reset(lane.socket),
+            match world.dice.below(8) {
+                0..3 => world.network.finish(lane.socket),
+                3..6 => world.network.reset(lane.socket),
+                // It says what nobody asked for, and closes.
+                6 => {
+                    let answer = b"HTTP/1.1 408 Idle\r\nContent-Length: 0\r\n\r\n";
+                    world.network.send(lane.socket, answer);
+                    world.network.finish(lane.socket);
+                }
+                _ => {
+                    let limit_ms = world.config.relay_timeout_ms + 10_000;
+                    let dice = &mut world.dice;
+                    world.network.vanish(dice, lane.socket, limit_ms);
+                }
             }
             return false;
         }
@@ -181,10 +156,9 @@ impl App {
             .ask(&world.network, &text, &session, &id, lane.socket);
         let calm = world.network.calm;
         let well = calm || world.dice.chance(70);
-        let plan = if well {
-            Plan::Take
-        } else {
-            world.dice.pick(&PLANS)
+        let plan = match well {
+            true => Plan::Take,
+            false => Plan::any(&mut world.dice),
         };
         let wait = match calm || world.dice.chance(70) {
             true => 0,
@@ -192,48 +166,5 @@ impl App {
         };
         lane.work = Some((text, plan, wait));
         true
-    }
-}
-
-/// Answers, or fails to; false when the lane is of no more use.
-fn carry_out(world: &mut World, id: SocketId, text: &str, plan: Plan) -> bool {
-    world.log(|| format!("app: {plan:?} {text:?}"));
-    if !world.network.is_open(id) {
-        world.ledger.fail(text, id);
-        return false;
-    }
-    let json =
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}";
-    let (answer, decides) = match plan {
-        Plan::Take | Plan::TakeAndClose | Plan::Hang => {
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200)
-        }
-        Plan::TakeWithJson => (json, 200),
-        Plan::TakeLast => ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nthe end", 200),
-        Plan::Reject => ("HTTP/1.1 422 No\r\nContent-Length: 0\r\n\r\n", 422),
-        Plan::Fail => ("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", 0),
-        Plan::FailForAWhile => (
-            "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
-            0,
-        ),
-        Plan::Cut | Plan::Reset => ("", 0),
-        Plan::CutInHead => ("HTTP/1.1 2", 0),
-        Plan::Garble => ("220 mail.example ESMTP\r\n", 0),
-    };
-    world.network.send(id, answer.as_bytes());
-    match decides {
-        0 => world.ledger.fail(text, id),
-        status => world.ledger.answer(&world.network, text, id, status),
-    }
-    match plan {
-        Plan::TakeAndClose | Plan::TakeLast | Plan::Cut | Plan::CutInHead => {
-            world.network.finish(id);
-            false
-        }
-        Plan::Reset => {
-            world.network.reset(id);
-            false
-        }
-        _ => true,
     }
 }

@@ -64,6 +64,8 @@ pub struct Browser {
     ids: HashMap<String, u64>,
     /// Ids that were answered: one that was sent twice may be answered twice.
     done: HashSet<u64>,
+    /// The way to the server is gone; it notices after so many steps.
+    dark: Option<usize>,
     said: usize,
     next_id: u64,
 }
@@ -91,6 +93,7 @@ impl Browser {
             resumed: 0,
             ids: HashMap::new(),
             done: HashSet::new(),
+            dark: None,
             said: 0,
             next_id: 100,
         }
@@ -101,6 +104,12 @@ impl Browser {
     }
 
     pub fn step(&mut self, world: &mut World) {
+        match self.dark {
+            Some(steps) if steps > 0 && !world.network.calm => self.dark = Some(steps - 1),
+            // A new client hears no heartbeat; a person reloads the page.
+            Some(_) => return self.lose(world),
+            None => {}
+        }
         match self.state {
             State::Gone => return,
             State::Away(0) => self.connect(world),
@@ -136,6 +145,7 @@ impl Browser {
     pub fn lose(&mut self, world: &mut World) {
         let name = self.name().to_owned();
         world.log(|| format!("{name}: lost its connection"));
+        self.dark = None;
         self.drop_stream(world);
         self.drop_polls(world);
         for (_, wish) in std::mem::take(&mut self.waiting).into_iter().rev() {
@@ -190,8 +200,22 @@ impl Browser {
                 self.lose(world);
                 self.state = State::Gone;
             }
+            10..14 if self.dark.is_none() => self.go_dark(world),
             _ => {}
         }
+    }
+
+    /// The way to the server is gone, and neither end is told.
+    fn go_dark(&mut self, world: &mut World) {
+        let name = self.name();
+        world.log(|| format!("{name}: is in the dark"));
+        self.dark = Some(world.dice.range(1, 40));
+        self.lose_stream_way(world);
+        self.lose_poll_ways(world);
+    }
+
+    pub fn is_dark(&self) -> bool {
+        self.dark.is_some()
     }
 
     // ---- what it sends ----------------------------------------------------
@@ -226,7 +250,7 @@ impl Browser {
             Wish::Say(text) => {
                 match self.ids.contains_key(text) {
                     true => world.ledger.of(text).again = true,
-                    false => world.ledger.send(text),
+                    false => world.ledger.send(text, world.now.ms),
                 }
                 json!({"type": "message", "data": text})
             }
@@ -369,7 +393,9 @@ impl Browser {
                 let sent = world.ledger.of(&text);
                 sent.refused = true;
                 match message["code"].as_str() {
-                    Some("app_rejected") => assert!(sent.rejected, "{name}: {message}"),
+                    Some("app_rejected" | "app_redirected") => {
+                        assert!(sent.rejected, "{name}: {message}")
+                    }
                     Some("app_busy") => assert!(world.tight, "{name}: {message}"),
                     Some("app_unavailable") => {}
                     _ => assert!(world.stopping, "{name}: {message} to {text:?}"),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::network::{Network, SocketId, Stage};
 
-/// What the app said to a message, and when the server has read all of it.
+/// What the app said to a message, and when the server has read what decides.
 struct Answer {
     socket: SocketId,
     end: u64,
@@ -14,8 +14,10 @@ struct Answer {
 /// One message.
 pub struct Sent {
     pub text: String,
-    /// When the server certainly had it; it never may, if the connection broke.
-    pub certain_ms: Option<u64>,
+    /// When it was first sent.
+    pub sent_ms: u64,
+    /// The server certainly had it; it never may, if the connection broke.
+    pub certain: bool,
     /// The browser was told that it was not taken.
     pub refused: bool,
     /// The app answered with 2xx; with 3xx or 4xx.
@@ -38,11 +40,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn send(&mut self, text: &str) {
+    pub fn send(&mut self, text: &str, now_ms: u64) {
         self.index.insert(text.to_owned(), self.sent.len());
         self.sent.push(Sent {
             text: text.to_owned(),
-            certain_ms: None,
+            sent_ms: now_ms,
+            certain: false,
             refused: false,
             taken: false,
             rejected: false,
@@ -59,8 +62,8 @@ impl Ledger {
         &mut self.sent[number]
     }
 
-    pub fn certain(&mut self, text: &str, now_ms: u64) {
-        self.of(text).certain_ms.get_or_insert(now_ms);
+    pub fn certain(&mut self, text: &str) {
+        self.of(text).certain = true;
     }
 
     /// The app is asked to take `text`.
@@ -104,15 +107,12 @@ impl Ledger {
         sent.attempts.push(socket);
     }
 
-    /// The app has sent a whole answer, one that decides.
-    pub fn answer(&mut self, network: &Network, text: &str, socket: SocketId, status: u16) {
+    /// The app has sent an answer, and one that decides when the server has read up to `end`.
+    pub fn answer(&mut self, text: &str, socket: SocketId, end: u64, status: u16) {
         let sent = self.of(text);
         sent.taken |= status < 300;
         sent.rejected |= status >= 300;
-        sent.answers.push(Answer {
-            socket,
-            end: network.sent(socket),
-        });
+        sent.answers.push(Answer { socket, end });
         sent.attempts.retain(|attempt| *attempt != socket);
     }
 

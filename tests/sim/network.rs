@@ -53,10 +53,29 @@ pub struct Socket {
     pub reset: bool,
     /// The server has sent its FIN.
     pub shut: bool,
+    /// It lived through a leap of the clock: its peer seems to be late.
+    pub leapt: bool,
     /// What is accepted when the server has so many bytes: publications by number.
     pub marks: VecDeque<(u64, usize)>,
+    /// Nothing comes from there any more, and nobody said so.
+    void: Option<Void>,
     sent: u64,
 }
+
+/// A connection whose peer, or the way to it, vanished without FIN or RST.
+struct Void {
+    /// For how long, in steps of a few seconds at most, as a server counts that
+    /// is not asleep meanwhile.
+    age_ms: u64,
+    /// By then the server has to have let it go.
+    limit_ms: u64,
+}
+
+/// What nobody acknowledges for so long, the kernel gives up.
+const KERNEL_MS: u64 = 900_000;
+
+/// By then the server, or the kernel, has let any connection go.
+pub const GONE_MS: u64 = KERNEL_MS + 300_000;
 
 /// All connections of a run.
 #[derive(Default)]
@@ -69,6 +88,8 @@ pub struct Network {
     pub writes: u64,
     /// Narrow pipes and small bites are over: everything flows.
     pub calm: bool,
+    /// Connections that ended without a word.
+    pub vanished: u64,
 }
 
 impl Network {
@@ -91,7 +112,9 @@ impl Network {
             finish_told: false,
             reset: false,
             shut: false,
+            leapt: false,
             marks: VecDeque::new(),
+            void: None,
             sent: 0,
         });
         let id = self.sockets.len() - 1;
@@ -136,7 +159,9 @@ impl Network {
     pub fn send(&mut self, id: SocketId, bytes: &[u8]) {
         let socket = &mut self.sockets[id];
         assert!(!socket.finished, "nothing is sent behind a FIN");
-        socket.inbound.extend(bytes);
+        if socket.void.is_none() {
+            socket.inbound.extend(bytes);
+        }
         socket.sent += bytes.len() as u64;
     }
 
@@ -154,6 +179,9 @@ impl Network {
     /// The peer reads some of what has come.
     pub fn read(&mut self, dice: &mut Dice, id: SocketId) -> Vec<u8> {
         let socket = &mut self.sockets[id];
+        if socket.void.is_some() {
+            return Vec::new();
+        }
         let there = socket.outbound.len();
         let count = if self.calm || dice.chance(50) {
             there
@@ -166,6 +194,10 @@ impl Network {
     /// The peer has nothing more to hope for.
     pub fn is_over(&self, id: SocketId) -> bool {
         let socket = &self.sockets[id];
+        // Who hears nothing hears of no end.
+        if socket.void.is_some() {
+            return false;
+        }
         socket.reset
             || (socket.outbound.is_empty() && (socket.stage == Stage::Closed || socket.shut))
     }
@@ -177,13 +209,88 @@ impl Network {
     }
 
     pub fn finish(&mut self, id: SocketId) {
-        self.sockets[id].finished = true;
+        let socket = &mut self.sockets[id];
+        socket.finished |= socket.void.is_none();
     }
 
     pub fn reset(&mut self, id: SocketId) {
         let socket = &mut self.sockets[id];
-        socket.reset = true;
-        socket.inbound.clear();
+        if socket.void.is_none() {
+            socket.reset = true;
+            socket.inbound.clear();
+        }
+    }
+
+    /// The peer ends, in the middle of whatever it was sending.
+    pub fn cut(&mut self, dice: &mut Dice, id: SocketId) {
+        self.lose_some(dice, id);
+        self.finish(id);
+    }
+
+    /// The peer, or the way to it, is gone without a word. The server has to
+    /// find that out within `limit_ms`.
+    pub fn vanish(&mut self, dice: &mut Dice, id: SocketId, limit_ms: u64) {
+        let socket = &mut self.sockets[id];
+        let told = socket.reset || socket.finished || socket.stage == Stage::Closed;
+        if told || socket.void.is_some() {
+            return;
+        }
+        socket.void = Some(Void {
+            age_ms: 0,
+            limit_ms,
+        });
+        self.vanished += 1;
+        self.lose_some(dice, id);
+    }
+
+    /// The peer ends in one way or another.
+    pub fn hang_up(&mut self, dice: &mut Dice, id: SocketId, limit_ms: u64) {
+        if !self.is_open(id) {
+            return;
+        }
+        match dice.below(10) {
+            0..5 => self.reset(id),
+            5..7 => self.finish(id),
+            7 => self.cut(dice, id),
+            _ => self.vanish(dice, id, limit_ms),
+        }
+    }
+
+    /// The end of what is on its way to the server does not arrive.
+    fn lose_some(&mut self, dice: &mut Dice, id: SocketId) {
+        let socket = &mut self.sockets[id];
+        if dice.chance(70) {
+            let arrives = dice.below(socket.inbound.len() + 1);
+            socket.inbound.truncate(arrives);
+        }
+    }
+
+    /// Time passes for connections that lead nowhere.
+    pub fn age(&mut self, ms: u64) {
+        for &id in &self.live {
+            let socket = &mut self.sockets[id];
+            let Some(void) = &mut socket.void else {
+                continue;
+            };
+            let waits = socket.stage != Stage::Open || !socket.inbound.is_empty();
+            if !waits {
+                void.age_ms += ms.min(5_000);
+            }
+            if void.age_ms >= KERNEL_MS && !socket.outbound.is_empty() {
+                socket.reset = true;
+            }
+            let (age_ms, limit_ms) = (void.age_ms, void.limit_ms);
+            assert!(
+                age_ms <= limit_ms,
+                "{id} vanished, and {age_ms} ms later the server has not noticed"
+            );
+        }
+    }
+
+    /// Whether there are connections that lead nowhere.
+    pub fn has_voids(&self) -> bool {
+        let void = |id: &SocketId| self.sockets[*id].void.is_some();
+        self.live.iter().any(void)
     }
 
     pub fn calm_down(&mut self) {

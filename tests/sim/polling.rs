@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::browser::{Browser, State, Way, Wish};
 use super::http::{self, Call, Response};
-use super::network::{Network, SocketId};
+use super::network::{GONE_MS, Network, SocketId};
 use super::turn::World;
 
 /// What a request is for.
@@ -78,11 +78,14 @@ impl Browser {
     }
 
     fn hang_up(&mut self, world: &mut World, socket: SocketId) {
-        if world.network.is_open(socket) {
-            match world.dice.chance(50) {
-                true => world.network.reset(socket),
-                false => world.network.finish(socket),
-            }
+        world.network.hang_up(&mut world.dice, socket, GONE_MS);
+    }
+
+    /// The way to the server is gone.
+    pub fn lose_poll_ways(&mut self, world: &mut World) {
+        let asking = self.polls.exchanges.iter().map(|e| e.socket);
+        for socket in asking.chain(self.polls.idle.iter().copied()) {
+            world.network.vanish(&mut world.dice, socket, GONE_MS);
         }
     }
 
@@ -130,7 +133,10 @@ impl Browser {
     /// The poll's connection breaks; the browser stays.
     fn break_poll(&mut self, world: &mut World) {
         let xhr = self.way == Way::Xhr;
-        if (xhr && !self.modern) || !self.polls.is_polling() {
+        let polls = self.polls.exchanges.iter();
+        let count = polls.filter(|e| e.purpose == Purpose::Poll).count();
+        // Of two, the one that breaks might come last, and end the other.
+        if count == 0 || (!self.modern && (xhr || count > 1)) {
             return;
         }
         let place = self
@@ -166,6 +172,9 @@ impl Browser {
             Some(socket) => socket,
             None => network.open(&mut world.dice),
         };
+        if self.is_dark() {
+            network.vanish(&mut world.dice, socket, GONE_MS);
+        }
         self.polls.count += 1;
         let text = message.to_string();
         let data = match self.modern {
@@ -349,7 +358,7 @@ impl Browser {
             Wish::Subscribe(channel) if !world.tight => self.reader.joined(&world.shadow, &channel),
             // A full relay refuses, and an empty script cannot say so.
             Wish::Say(text) if !(world.tight && self.way == Way::Jsonp) => {
-                world.ledger.certain(&text, world.now.ms);
+                world.ledger.certain(&text);
             }
             _ => {}
         }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::http;
-use super::network::SocketId;
+use super::network::{GONE_MS, SocketId};
 use super::turn::World;
 
 /// The channels of a run. Few, so that they are shared; strange, to be spelled right.
@@ -40,7 +40,7 @@ impl Publisher {
         if let Some(id) = self.socket
             && world.dice.chance(2)
         {
-            world.network.reset(id);
+            world.network.hang_up(&mut world.dice, id, GONE_MS);
             self.forget();
         }
     }
@@ -75,7 +75,7 @@ impl Publisher {
             // Requests that cross the end of an idle or a stuck connection are lost.
             let quiet_ms = world.now.ms - self.heard_ms;
             let stuck = quiet_ms >= world.config.write_timeout_ms;
-            let may = world.stopping || stuck || world.has_leapt();
+            let may = world.stopping || stuck || world.was_late(id);
             let left = self.asked.len();
             assert!(
                 left == 0 || may,

@@ -21,6 +21,9 @@ pub struct Interest {
     pub from: Option<u64>,
     /// What is accepted up to here may come late: it was asked for again.
     replay: u64,
+    /// Before the answer to that came, a poll showed that something is missing:
+    /// then the answer has to tell so.
+    jumped: bool,
     /// The server has told that this session reads it.
     pub sure: bool,
     /// It has asked to leave, and is not sure whether it has.
@@ -142,6 +145,15 @@ impl Reader {
             recovered || !same_life || tight,
             "{name}: {channel} is said to be lost behind {asked:?}: {told}"
         );
+        assert!(
+            !recovered || asked.is_none() || same_life,
+            "{name}: {channel} is said to be whole behind {asked:?}: {told}"
+        );
+        let jumped = std::mem::take(&mut interest.jumped);
+        assert!(
+            !(jumped && recovered),
+            "{name}: {channel} is said to be whole, and something was missing: {told}"
+        );
         if let Some(first) = interest.first.take() {
             assert!(
                 first <= offset + 1 || tight,
@@ -151,8 +163,13 @@ impl Reader {
         // A delivery may overtake the answer that names its epoch; or it is the
         // rest of a subscription that ended, and then it is behind that answer.
         let ours = interest.place.as_ref().is_some_and(|place| {
-            let overtook = place.epoch.is_none() && place.offset >= offset;
-            overtook || (recovered && place.epoch.as_deref() == Some(epoch))
+            if jumped && place.offset >= offset {
+                // What it jumped to was of this life.
+                return true;
+            }
+            let same = place.epoch.as_deref() == Some(epoch);
+            let overtook = (same || place.epoch.is_none()) && place.offset >= offset;
+            overtook || (recovered && same)
         });
         if let Some(place) = interest.place.as_mut().filter(|_| ours) {
             place.epoch = Some(epoch.to_owned());
@@ -197,6 +214,9 @@ impl Reader {
         if interest.leaving {
             return;
         }
+        if self.tight && interest.is_stale(sequence, &place) {
+            return;
+        }
         if !interest.take(name, direct, self.tight, self.modern, &place, json) {
             return;
         }
@@ -225,7 +245,17 @@ impl Reader {
         let Some(interest) = self.interests.get_mut(channel).filter(|i| !i.leaving) else {
             return;
         };
-        if let Some(place) = &interest.place {
+        let another = interest
+            .place
+            .as_ref()
+            .and_then(|place| place.epoch.as_deref());
+        if another.is_some_and(|another| another != epoch) {
+            if interest.sure && interest.replay != u64::MAX {
+                // A poll that was under way while the channel was left and joined again.
+                return;
+            }
+            interest.jumped = true;
+        } else if let Some(place) = &interest.place {
             // Asked for again, some of it may have been read before.
             assert!(
                 place.offset + missed >= offset,
@@ -270,6 +300,16 @@ impl Reader {
 }
 
 impl Interest {
+    /// Whether a delivery is the rest of a subscription that ended, to another
+    /// life of the channel: it was accepted before this one began.
+    fn is_stale(&self, sequence: u64, place: &Place) -> bool {
+        let jumps = self
+            .place
+            .as_ref()
+            .is_some_and(|at| place.offset > at.offset + 1);
+        self.sure && sequence <= self.replay && self.replay != u64::MAX && jumps
+    }
+
     /// Whether a delivery at `place` is new; panics if it is none that may come now.
     fn take(
         &mut self,
@@ -301,8 +341,11 @@ impl Interest {
                     assert!(modern, "{name}: {json} is doubled, after {at:?}");
                     return false;
                 }
+                let whole = place.offset == at.offset + 1;
+                // A poll may overtake the answer that tells of a loss.
+                self.jumped |= !whole && tight && self.replay == u64::MAX;
                 assert!(
-                    place.offset == at.offset + 1 || excused,
+                    whole || excused || self.jumped,
                     "{name}: {json} comes after {at:?}: lost in between"
                 );
                 at.offset = place.offset;

@@ -23,6 +23,8 @@ pub struct Report {
     deliveries: u64,
     gaps: u64,
     messages: u64,
+    vanished: u64,
+    leaps: u64,
     resumed: u64,
     answers: u64,
 }
@@ -33,6 +35,8 @@ impl Report {
         self.deliveries += other.deliveries;
         self.gaps += other.gaps;
         self.messages += other.messages;
+        self.vanished += other.vanished;
+        self.leaps += other.leaps;
         self.resumed += other.resumed;
         self.answers += other.answers;
     }
@@ -43,7 +47,8 @@ impl Report {
             self.publications > 0 && self.deliveries > self.publications,
             "{self:?}"
         );
-        assert!(self.messages > 0, "{self:?}");
+        assert!(self.messages > 0 && self.resumed > 0, "{self:?}");
+        assert!(self.vanished > 0 && self.leaps > 0, "{self:?}");
     }
 }
 
@@ -60,7 +65,7 @@ pub fn play(seed: u64, trace: bool) -> Report {
         server: Server::new(config.clone(), dice.bytes(), now),
         config,
         now,
-        leapt_ms: 0,
+        leaps: 0,
         dice,
         network: Network::default(),
         shadow: Shadow::default(),
@@ -98,7 +103,8 @@ fn config(dice: &mut Dice, tight: bool) -> Config {
         poll_hold_ms: dice.pick(&[2_000, 25_000]),
         poll_batch_messages: dice.pick(&[1, 3, 256]),
         poll_batch_bytes: dice.pick(&[1_024, 65_536]),
-        history_ttl_ms: 3_600_000,
+        // Longer than clocks leap.
+        history_ttl_ms: 30 * 86_400_000,
         session_ttl_ms: dice.pick(&[10_000, 90_000]),
         ..Config::default()
     };
@@ -163,6 +169,9 @@ impl Cast {
             _ => 0,
         };
         world.pass(ms);
+        if world.dice.chance(1) && world.dice.chance(40) {
+            world.leap();
+        }
         if self.browsers.len() < 30 && world.dice.chance(1) {
             let browser = Browser::new(world, self.browsers.len());
             self.browsers.push(browser);
@@ -202,8 +211,8 @@ impl Cast {
         let here = self.browsers.iter().filter(|b| b.state != State::Gone);
         here.filter_map(|browser| owed_to(browser, world))
             .chain(world.ledger.sent.iter().filter_map(|sent| {
-                let old = |at: u64| world.now.ms - at >= world.config.relay_give_up_ms;
-                let owed = sent.certain_ms.is_some_and(|at| !old(at));
+                let old = world.now.ms - sent.sent_ms >= world.config.relay_give_up_ms;
+                let owed = sent.certain && !old;
                 let done = sent.taken || sent.rejected || sent.refused;
                 (owed && !done).then(|| format!("{:?} never came to the app", sent.text))
             }))
@@ -222,8 +231,14 @@ impl Cast {
             world.turn();
             world.pass(10);
         }
+        // Those that vanished are found out, by pings, limits and the kernel.
+        while world.network.has_voids() {
+            self.act(world);
+            world.turn();
+            world.pass(3_000);
+        }
         let lived_ms = world.config.session_ttl_ms + world.config.history_ttl_ms + 3_000;
-        for ms in [lived_ms, 1_000, 80_000, 1_000] {
+        for ms in [lived_ms, 1_000, 80_000, 1_000, 5_000] {
             world.pass(ms);
             for _ in 0..3 {
                 self.act(world);
@@ -270,6 +285,8 @@ impl Cast {
             deliveries: self.browsers.iter().map(|b| b.reader.got).sum(),
             gaps: self.browsers.iter().map(|b| b.reader.gaps).sum(),
             messages: self.app.asked,
+            vanished: world.network.vanished,
+            leaps: world.leaps,
             answers: self.flooder.got,
             resumed: self.browsers.iter().map(|b| b.resumed).sum(),
         }

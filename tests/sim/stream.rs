@@ -7,7 +7,7 @@ use chloe::wire::websocket::{
 use serde_json::Value;
 
 use super::browser::{Browser, State, Wish};
-use super::network::SocketId;
+use super::network::{GONE_MS, SocketId};
 use super::turn::World;
 
 pub struct Stream {
@@ -22,6 +22,20 @@ pub struct Stream {
     /// When it last sent, and when it last had read everything.
     spoke_ms: u64,
     drained_ms: u64,
+}
+
+impl Stream {
+    /// When the server must have found out that nobody is there: by its pings.
+    fn limit_ms(&self, world: &World) -> u64 {
+        let config = &world.config;
+        // A stream that is not read, because the relay is full, may be silent.
+        if !self.open || world.tight {
+            return GONE_MS;
+        }
+        let pings_ms = config.ping_interval_ms + config.ping_timeout_ms;
+        // Whole seconds, twice, and steps of a few seconds.
+        pings_ms + config.close_timeout_ms + 15_000
+    }
 }
 
 impl Browser {
@@ -49,11 +63,17 @@ impl Browser {
             return;
         };
         self.note_read(world, &stream);
-        if world.network.is_open(stream.socket) {
-            match world.dice.chance(70) {
-                true => world.network.reset(stream.socket),
-                false => world.network.finish(stream.socket),
-            }
+        let limit_ms = stream.limit_ms(world);
+        let (network, dice) = (&mut world.network, &mut world.dice);
+        network.hang_up(dice, stream.socket, limit_ms);
+    }
+
+    /// The way to the server is gone.
+    pub fn lose_stream_way(&mut self, world: &mut World) {
+        if let Some(stream) = &self.stream {
+            let limit_ms = stream.limit_ms(world);
+            let (network, dice) = (&mut world.network, &mut world.dice);
+            network.vanish(dice, stream.socket, limit_ms);
         }
     }
 
@@ -69,7 +89,7 @@ impl Browser {
                 Wish::Subscribe(channel) if !self.modern => {
                     self.reader.joined(&world.shadow, channel);
                 }
-                Wish::Say(text) => world.ledger.certain(text, world.now.ms),
+                Wish::Say(text) => world.ledger.certain(text),
                 _ => {}
             }
         }
@@ -89,9 +109,10 @@ impl Browser {
         stream.input.extend_from_slice(&bytes);
         if !stream.open && !self.shake_hands(world, &mut stream) {
             if world.network.is_over(stream.socket) {
+                let late = world.was_late(stream.socket);
                 self.stream = Some(stream);
                 assert!(
-                    world.stopping || world.tight,
+                    world.stopping || world.tight || late,
                     "{}: no handshake",
                     self.name()
                 );
@@ -118,7 +139,9 @@ impl Browser {
     fn shake_hands(&mut self, world: &mut World, stream: &mut Stream) -> bool {
         let answered = decode_server_response(&stream.input, stream.nonce);
         let Some(width) = answered.unwrap_or_else(|error| {
-            assert!(world.stopping, "{}: {error}", self.name());
+            let waited_ms = world.now.ms - stream.spoke_ms;
+            let late = waited_ms >= world.config.head_timeout_ms;
+            assert!(world.stopping || late, "{}: {error}", self.name());
             None
         }) else {
             return false;
@@ -193,7 +216,7 @@ impl Browser {
         let may = world.stopping
             || stream.leaving
             || world.tight
-            || world.has_leapt()
+            || world.was_late(stream.socket)
             || silent_ms >= world.config.ping_timeout_ms
             || stuck_ms >= world.config.write_timeout_ms;
         assert!(

@@ -19,7 +19,8 @@ pub struct World {
     pub server: Server,
     pub config: Config,
     pub now: Time,
-    pub leapt_ms: u64,
+    /// How often a clock leapt.
+    pub leaps: u64,
     pub dice: Dice,
     pub network: Network,
     pub shadow: Shadow,
@@ -75,14 +76,34 @@ impl World {
     /// Time goes on, by so much or to what is due next.
     pub fn pass(&mut self, ms: u64) {
         self.now = self.now.plus(ms);
+        self.network.age(ms);
         if ms > 5_000 {
-            self.leapt_ms = self.now.ms;
+            for &id in &self.network.live {
+                self.network.sockets[id].leapt = true;
+            }
         }
     }
 
-    /// Time has made a leap of late: what was under way then may be late.
-    pub fn has_leapt(&self) -> bool {
-        self.now.ms - self.leapt_ms < 5_000
+    /// A clock leaps by minutes or hours: the wall clock is set, or the machine
+    /// was asleep, with one of the clocks or both.
+    pub fn leap(&mut self) {
+        let ms = self.dice.below(7_200_000) as u64;
+        let unix_ms = self.now.unix_ms;
+        let (ms, unix_ms) = match self.dice.below(4) {
+            0 => (0, unix_ms + 3 * ms),
+            1 => (0, unix_ms - 3 * ms),
+            2 => (ms, unix_ms),
+            _ => (ms, unix_ms + ms),
+        };
+        self.log(|| format!("the clocks leap by {ms} ms, and to {unix_ms}"));
+        self.pass(ms);
+        self.now.unix_ms = unix_ms;
+        self.leaps += 1;
+    }
+
+    /// Whether the peer may seem to be late, whatever it does.
+    pub fn was_late(&self, id: SocketId) -> bool {
+        self.network.sockets[id].leapt
     }
 
     fn take_events(&mut self) {
