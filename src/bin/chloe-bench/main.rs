@@ -4,31 +4,89 @@
 //! the reading of what the kernel counts. No part of Chloe: of its library it
 //! uses the codecs. Run by people and by `benches/report`.
 
-#![expect(dead_code, reason = "the format of a peer's file comes first")]
-
+mod clock;
+mod stamp;
+mod tally;
+mod latency;
+mod kernel;
 mod template;
 mod peer;
 mod section;
 mod peer_file;
+mod socket;
+mod http;
+mod frame;
+mod stream;
+mod polling;
+mod reader;
+mod sign;
+mod publisher;
+mod worker;
+mod fleet;
+mod conductor;
+mod limit;
+mod options;
+mod server;
+mod report;
+mod runs;
 
+use std::io::{Error, Result, Write};
 use std::process::ExitCode;
 
+use options::Options;
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.as_slice() {
-        [command, file] if command == "check" => match peer_file::load(file) {
-            Ok((peer, _)) => {
-                println!("{peer:#?}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                eprintln!("chloe-bench: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        _ => {
-            eprintln!("chloe-bench: chloe-bench check FILE");
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chloe-bench: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run() -> Result<()> {
+    let mut options = Options::parse(std::env::args_os().skip(1)).map_err(Error::other)?;
+    if options.help || options.command.is_empty() {
+        print!("{}", options::help());
+        return Ok(());
+    }
+    match options.command.clone().as_str() {
+        "worker" => worker::run(),
+        "fanout" => runs::fanout(&options),
+        "limit" => {
+            "limit".clone_into(&mut options.peer);
+            runs::fanout(&options)
+        }
+        "latency" => runs::latency(&options),
+        "idle" => runs::idle(&options),
+        "publish" => runs::publish(&options),
+        "limit-server" => serve_limit(&options),
+        "check" => {
+            let (peer, _) = peer_file::load(options.file.as_deref().unwrap_or(&options.peer))
+                .map_err(Error::other)?;
+            println!("{peer:#?}");
+            Ok(())
+        }
+        other => Err(Error::other(format!(
+            "there is no command '{other}'; --help names all"
+        ))),
+    }
+}
+
+/// Prints the lines of a peer's script, and serves.
+fn serve_limit(options: &Options) -> Result<()> {
+    kernel::raise_open_files()?;
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    let mut server = limit::LimitServer::bind(options.port, options.mode, options.overhead)?;
+    let address = server.address()?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "pid {}", std::process::id())?;
+    writeln!(out, "url ws ws://{address}/")?;
+    writeln!(out, "url publish http://{address}/publish")?;
+    writeln!(out, "version {}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "ready")?;
+    out.flush()?;
+    drop(out);
+    server.run()
 }
