@@ -132,6 +132,48 @@ fn a_stream_that_takes_nothing_is_closed_and_its_session_is_told_of_the_gap() {
     bystander.hears(&mut world);
 }
 
+/// It is behind all the time, so no ping reaches it, which it could answer; but it reads.
+#[test]
+fn a_stream_that_is_slow_for_minutes_is_not_taken_for_dead() {
+    let mut world = World::new(&["history_size=1000"]);
+    let (slow, _) = reader(&mut world);
+    world.end(slow).room = Some(0);
+    for round in 0..30 {
+        for number in 0..20 {
+            world.publish(&format!("data={number}"));
+        }
+        world.pass(10_000);
+        assert!(!world.end(slow).closed, "round {round}");
+        world.make_room(slow, Some(200));
+    }
+    assert!(!world.texts(slow).is_empty());
+    // Now it has read everything, and says nothing: that is another matter.
+    world.make_room(slow, None);
+    world.pass(75_000);
+    assert!(world.end(slow).closed);
+}
+
+/// The ping lies behind much that it has yet to read.
+#[test]
+fn who_was_pinged_and_then_is_stuck_has_the_time_of_the_slow() {
+    for (reads, closed) in [(true, false), (false, true)] {
+        let mut world = World::new(&["history_size=1000"]);
+        let mut bystander = Bystander::of(&mut world);
+        let (slow, _) = reader(&mut world);
+        world.pass(26_000);
+        assert!(!world.heard(slow).is_empty(), "the ping");
+        world.end(slow).room = Some(0);
+        bystander.hears(&mut world);
+        world.pass(22_000);
+        assert!(!world.end(slow).closed);
+        if reads {
+            world.make_room(slow, Some(10));
+        }
+        world.pass(12_000);
+        assert_eq!(world.end(slow).closed, closed);
+    }
+}
+
 /// An answer read byte by byte is not held for ever; one read slowly, but well,
 /// comes to its end.
 #[test]

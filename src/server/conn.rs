@@ -113,7 +113,7 @@ pub struct WebSocketConn {
     pub session: SessionKey,
     pub decoder: MessageDecoder,
     pub input: Buffer,
-    /// When the peer was last heard.
+    /// When the peer was last heard, or seen to read what it was waited for to take.
     pub heard_ms: u64,
     /// When the next ping is due, or, after a ping, its answer.
     pub due_ms: u64,
@@ -214,6 +214,14 @@ impl Conn {
     /// takes any; of an answer so many a second have to be taken, or a reader of
     /// one byte a second would hold it for ever.
     pub fn note_taken(&mut self, now: Time, count: usize, config: &Config) {
+        let waited = self.waits_since_ms < now.ms;
+        if let Role::WebSocket(stream) = &mut self.role
+            && waited
+            && count > 0
+        {
+            // Room in a socket that was full comes of a peer that reads.
+            stream.heard_ms = now.ms;
+        }
         self.waits_since_ms = match &self.role {
             Role::Http(_) if count > 0 => {
                 let worth_ms = count as u64 * 1_000 / config.write_bytes_per_second_min as u64;

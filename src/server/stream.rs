@@ -347,8 +347,9 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
     let unheard = stream
         .pinged_ms
         .is_some_and(|at_ms| stream.heard_ms < at_ms);
-    // What we do not read cannot tell us that its sender lives.
-    if unheard && !conn.paused {
+    // What we do not read cannot tell us that its sender lives; nor can who has
+    // not come to our ping yet, for whom `slow_consumer_timeout_ms` is there.
+    if unheard && !conn.paused && !conn.blocked {
         let silent_ms = now.ms - stream.heard_ms;
         if core.may_log(now) {
             log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
@@ -357,13 +358,10 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
     }
     let quiet = now.ms - stream.heard_ms >= config.ping_interval_ms / 2;
     let idle = conn.outbox.is_empty() && !conn.blocked;
-    if quiet {
-        // A peer that takes no bytes is not pinged, but has to speak all the same.
+    if quiet && idle {
         stream.pinged_ms = Some(now.ms);
         stream.due_ms = now.after(config.ping_timeout_ms).next_multiple_of(1_000);
-        if idle {
-            encode_frame(conn.outbox.tail(), Opcode::Ping, true, &[]);
-        }
+        encode_frame(conn.outbox.tail(), Opcode::Ping, true, &[]);
     } else {
         stream.pinged_ms = None;
         stream.due_ms = next_ping_ms(now, config);
