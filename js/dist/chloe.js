@@ -129,6 +129,9 @@
         if (event.type === "online") {
           this._proven = void 0;
           forget();
+          this._candidates = [];
+          if (this._current) this._silent();
+          this._backoff.failures = 0;
         }
         if (this.state === "waiting") this._begin();
         else if (this.transport && this._silenceMs && Date.now() - this._heardAt > this._silenceMs) this._silent();

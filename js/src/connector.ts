@@ -210,9 +210,13 @@ export class Connector {
   private _wake = (event: Event): void => {
     if (typeof document !== 'undefined' && document.visibilityState === 'hidden') return;
     if (event.type === 'online') {
-      // Another network, perhaps without the proxy that was in the way.
+      // Another network, perhaps without the proxy that was in the way. What was begun by the
+      // one before is dead, and may not know it for a minute; nor do its failures count.
       this._proven = undefined;
       forget();
+      this._candidates = [];
+      if (this._current) this._silent();
+      this._backoff.failures = 0;
     }
     if (this.state === 'waiting') this._begin();
     // Timers stand still while a device sleeps.

@@ -89,15 +89,16 @@ for (const event of ['online', 'visibilitychange', 'pageshow']) {
     chloe.on('error', () => {});
     chloe.connect();
     world.fire(event);
-    assert.equal(world.sockets.length, 1, 'an attempt under way goes on');
+    const { length } = world.sockets;
+    assert.equal(length, event === 'online' ? 2 : 1, 'an attempt under way goes on, but not by another network');
     world.socket.die();
     assert.equal(chloe.state, 'waiting');
     world.visibility = 'hidden';
     world.fire(event);
-    assert.equal(world.sockets.length, 1);
+    assert.equal(world.sockets.length, length);
     world.visibility = 'visible';
     world.fire(event);
-    assert.equal(world.sockets.length, 2);
+    assert.equal(world.sockets.length, length + 1);
     chloe.disconnect();
     assert.equal(world.listeners[event].size, 0);
   });
@@ -123,6 +124,43 @@ test('what worked is tried alone at first, then the others too; another network 
   world.fire('online');
   assert.equal(storage.size, 0);
   assert.equal(world.socket.readyState, 0, 'a new socket comes first');
+});
+
+test('by another network a page connects anew, with the session that it has', () => {
+  const world = new World();
+  const chloe = new world.Chloe();
+  const states = [];
+  chloe.connect();
+  world.socket.open();
+  world.socket.say(connected());
+  const session = connected().sessionId;
+  chloe.on('state', (state) => states.push(state));
+  world.fire('online');
+  assert.deepEqual(states, ['waiting', 'connecting']);
+  assert.equal(world.sockets.length, 2);
+  world.socket.open();
+  assert.equal(world.socket.sent[0].sessionId, session);
+  world.socket.say(connected());
+  assert.deepEqual([chloe.state, world.sockets[0].readyState], ['connected', 2], 'the old one is closing');
+});
+
+test('what failed by one network says nothing of the next: neither waits nor time limits are long', () => {
+  const world = new World();
+  const chloe = new world.Chloe({ transports: ['websocket'] });
+  chloe.on('error', () => {});
+  chloe.connect();
+  for (let failures = 0; failures < 8; failures++) {
+    world.socket.die();
+    world.pass(20000);
+  }
+  world.fire('online');
+  assert.equal(chloe.state, 'connecting');
+  world.pass(3999);
+  assert.equal(chloe.state, 'connecting');
+  world.pass(1);
+  assert.equal(chloe.state, 'waiting');
+  world.pass(250);
+  assert.equal(chloe.state, 'connecting');
 });
 
 test('a page that wakes up does not trust a connection that was silent for too long', () => {
