@@ -167,9 +167,9 @@ export class House {
     return page;
   }
 
-  /** A page that loads Chloe's own client. */
-  clientPage(port = this.chloe.port) {
-    return this.page(`<!doctype html><title>test</title><body><script src="http://localhost:${port}/chloe.js"></script>`);
+  /** A page that loads Chloe's own client. Pages that are opened at the same time need a path each. */
+  clientPage(port = this.chloe.port, path = '/') {
+    return this.page(`<!doctype html><title>test</title><body><script src="http://localhost:${port}/chloe.js"></script>`, path);
   }
 }
 
