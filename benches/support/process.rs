@@ -44,6 +44,14 @@ impl ServerProcess {
     /// # Errors
     /// It does not start; what it said is on standard error.
     pub fn start() -> Result<ServerProcess> {
+        ServerProcess::start_with(&[])
+    }
+
+    /// The same, with further `flags`.
+    ///
+    /// # Errors
+    /// As of [`ServerProcess::start`].
+    pub fn start_with(flags: &[&str]) -> Result<ServerProcess> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chloe"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CHLOE_") {
@@ -52,6 +60,7 @@ impl ServerProcess {
         }
         let mut child = command
             .args(["--port", "0", "--listen-addresses", "127.0.0.1"])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -85,6 +94,12 @@ impl ServerProcess {
             anonymous: kibibytes(&status, "RssAnon:"),
             private_dirty: kibibytes(&rollup, "Private_Dirty:"),
         }
+    }
+
+    /// How many files it has open, sockets among them.
+    pub fn open_files(&self) -> u64 {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(folder).into_iter().flatten().count() as u64
     }
 
     /// How often it has gone to sleep, over all of its threads.
