@@ -1,0 +1,120 @@
+"""What is measured, and of whom. Used by the report alone."""
+
+import dataclasses
+
+# The bare loops that are the limit of the machine, Chloe, and its peers; the
+# peers are those with a script in benches/peers.
+NAMES = {
+    "chloe": "Chloe",
+    "limit-one-write": "limit, one write a publication",
+    "limit-coalesced": "limit, pending coalesced",
+    "limit-one-write-same": "limit, one write, Chloe's bytes",
+    "limit-coalesced-same": "limit, coalesced, Chloe's bytes",
+    "uws": "uWebSockets (in node)",
+    "nats": "NATS",
+    "nchan": "Nchan (in nginx, 1 worker)",
+    "sockudo": "Sockudo",
+    "ws": "ws (in node)",
+    "mosquitto": "Mosquitto",
+    "socketio": "Socket.IO (in node)",
+    "pushpin": "Pushpin",
+}
+
+# Each with its mode, and whether its frames are as long as Chloe's, which bear more than the data.
+# Chloe comes before them, so that it is known how long those are.
+LIMITS = {
+    "limit-one-write": ("one-write", False),
+    "limit-coalesced": ("coalesced", False),
+    "limit-one-write-same": ("one-write", True),
+    "limit-coalesced-same": ("coalesced", True),
+}
+
+# A round of these takes as long as that of all others together, so they have one alone.
+ONE_ROUND = ("pushpin",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One row of measurements: a command of chloe-bench with its flags."""
+
+    key: str
+    title: str
+    command: str
+    flags: tuple
+    # Of the seconds of a measurement, how many this one takes.
+    share: float = 1.0
+    # Who takes part; everybody if left out.
+    servers: tuple = tuple(NAMES)
+    transport: str = "ws"
+    # Seconds; longer where little happens in each, so that node has compiled what it runs.
+    warm_up: float = 0.5
+    # Left out by --quick.
+    is_long: bool = False
+
+
+# Where no frame is sent, or one, its length says nothing.
+BARE = tuple(server for server in NAMES if not server.endswith("-same"))
+
+CASES = [
+    Case(
+        "fanout-1000-4",
+        "1,000 WebSockets, 4 in flight",
+        "fanout",
+        ("--clients", "1000", "--in-flight", "4"),
+    ),
+    Case(
+        "fanout-10000-4",
+        "10,000 WebSockets, 4 in flight",
+        "fanout",
+        ("--clients", "10000", "--in-flight", "4"),
+        is_long=True,
+    ),
+    Case(
+        "fanout-1000-32",
+        "1,000 WebSockets, 32 in flight",
+        "fanout",
+        ("--clients", "1000", "--in-flight", "32"),
+    ),
+    Case(
+        "fanout-1000-1",
+        "1,000 WebSockets, 1 in flight",
+        "fanout",
+        ("--clients", "1000", "--in-flight", "1"),
+    ),
+    Case(
+        "latency",
+        "1,000 WebSockets, 20 publications a second",
+        "latency",
+        ("--clients", "1000", "--rate", "20"),
+        warm_up=1,
+    ),
+    Case("publish-0", "no subscriber, 1 in flight", "publish", ("--clients", "0"), 0.5, BARE, warm_up=1),
+    Case("publish-1", "1 subscriber, 1 in flight", "publish", ("--clients", "1"), 0.5, BARE, warm_up=1),
+    Case(
+        "publish-0-16",
+        "no subscriber, 16 pipelined",
+        "publish",
+        ("--clients", "0", "--pipeline", "16"),
+        0.5,
+        BARE,
+        warm_up=1,
+    ),
+    Case(
+        "poll-1000",
+        "1,000 sessions by long-polling, 1 in flight",
+        "fanout",
+        ("--clients", "1000", "--in-flight", "1"),
+        servers=("chloe", "nchan"),
+        transport="poll",
+    ),
+    Case(
+        "sse-1000",
+        "1,000 sessions by server-sent events, 1 in flight",
+        "fanout",
+        ("--clients", "1000", "--in-flight", "1"),
+        servers=("chloe", "nchan"),
+        transport="sse",
+    ),
+]
+
+BY_KEY = {case.key: case for case in CASES}

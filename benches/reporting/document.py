@@ -1,0 +1,157 @@
+"""Writes the generated part of docs/benchmarks.md, and docs/benchmarks.svg. Used by the report alone."""
+
+import figures
+import machine
+import picture
+import tables
+from cases import BY_KEY, LIMITS, NAMES, ONE_ROUND
+
+BEGIN = "<!-- begin: written by benches/report -->"
+END = "<!-- end: written by benches/report -->"
+
+FANOUT = ["fanout-1000-4", "fanout-10000-4", "fanout-1000-32", "fanout-1000-1"]
+PUBLISHING = ["publish-0", "publish-1", "publish-0-16"]
+OTHER_TRANSPORTS = ["poll-1000", "sse-1000"]
+
+
+def write(root, results):
+    """Both files; what stands outside of the marks stays as it is."""
+    path = root / "docs" / "benchmarks.md"
+    text = path.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"docs/benchmarks.md has no line '{BEGIN}' with '{END}' behind it")
+    part = "\n".join(generated(results)).strip()
+    path.write_text(f"{before}{BEGIN}\n\n{part}\n\n{END}{after}")
+    drawn = draw(results)
+    if drawn:
+        (root / "docs" / "benchmarks.svg").write_text(drawn)
+
+
+def generated(results):
+    lines = heading(results)
+    lines += ["### In short", "", SHORT, ""] + tables.summary(results)
+    lines += ["### Saturated fan-out", "", FAN_OUT, ""]
+    for case in FANOUT:
+        lines += tables.fanout(results, case)
+    lines += ["### Latency", "", LATENCY, ""] + tables.latency(results)
+    lines += ["### Publishing", "", PUBLISH, ""] + tables.publishing(results, PUBLISHING)
+    others = [line for case in OTHER_TRANSPORTS for line in tables.fanout(results, case)]
+    if others:
+        lines += ["### Without WebSocket", "", TRANSPORTS, ""] + others
+    return lines + left_out(results)
+
+
+SHORT = """\
+Microseconds of the server's CPU time, user and system, for each delivery; in brackets, how many
+times Chloe's. Memory is that of the server, from before to after 10,000 WebSockets were connected
+and subscribed, and so without the kernel's part; pages that several processes share are divided
+among them."""
+
+FAN_OUT = """\
+A closed loop: a publication is finished when the server has answered it and every reader has it, and then
+the next one is sent. The *limit* is a bare loop that writes a prepared frame to each WebSocket: once
+for each publication, or once for all that is pending. Its frames hold the data and nothing else, 132
+bytes; a delivery of Chloe bears its channel and offset too, so Chloe is also set beside a limit
+with frames as long as its own. Each share is of the same round. Lost, doubled and
+disordered deliveries are summed over all rounds, the warm-up included."""
+
+LATENCY = """\
+From before the publication is sent to when the reader has it; in brackets, how many times Chloe's."""
+
+PUBLISH = """\
+A closed loop again, over kept connections; finished is what is answered. Mosquitto and NATS take
+publications over TCP in their own protocols, all others by HTTP. Sockudo's are signed, as it demands."""
+
+TRANSPORTS = """\
+Of the peers Nchan alone has these; Chloe has long-polling."""
+
+
+def heading(results):
+    facts = results.machine
+    if not facts:
+        return []
+    rounds, kernel = results.rounds(), facts["kernel"]
+    versions = results.versions()
+    named = [f"{NAMES[name]}: {versions[name]}" for name in NAMES if name in versions and name not in LIMITS]
+    alone = [NAMES[name] for name in ONE_ROUND if name in versions]
+    lines = [
+        "![Deliveries for each second of CPU time, and memory for each WebSocket](benchmarks.svg)",
+        "",
+        f"- **Machine**: {facts['cores']} cores of {facts['processor']}; {facts['memory_gib']} GB; "
+        f"{facts['system']}; {facts['open_files']} open files a process.",
+        f"- **Rounds**: {rounds}, medians of them" + (f"; {', '.join(alone)} had one." if alone and rounds > 1 else "."),
+        f"- **Chloe**: commit {facts['commit']}, {facts['rustc']}, release profile, defaults of `etc/chloe.toml`.",
+        f"- **Versions**: {'; '.join(named)}.",
+        "",
+        "| setting of the kernel | value | what it decides |",
+        "|---|---|---|",
+    ]
+    for path, meaning in machine.KERNEL.items():
+        name = path.replace("/", ".")
+        lines.append(f"| `{name}` | {kernel.get(name, 'unknown')} | {meaning} |")
+    return lines + [""]
+
+
+def left_out(results):
+    """Who has no figure for something, and why."""
+    failures = {server: of for server, of in results.failures().items() if server in NAMES}
+    # The same word for every case is said once.
+    said = []
+    for server, of in failures.items():
+        of = {case: why for case, why in of.items() if server not in results.servers(case)}
+        if not of:
+            continue
+        reasons = set(of.values())
+        if len(reasons) == 1 and len(of) > 1:
+            said.append(f"- {NAMES[server]}: {reasons.pop()}")
+        else:
+            said += [f"- {NAMES[server]}, {BY_KEY[case].title}: {why}" for case, why in of.items()]
+    present = {record["server"] for record in results.records}
+    said += [f"- {NAMES[server]}: not measured" for server in NAMES if server not in present]
+    return ["### Left out", "", *said, ""] if said else []
+
+
+PICTURED = "fanout-10000-4"
+
+
+def draw(results):
+    """The picture; None if there is nothing to draw."""
+    case = PICTURED if results.servers(PICTURED) else "fanout-1000-4"
+    speed = bars(results, case, figures.deliveries_a_cpu_second, ["limit-coalesced"])
+    memory = bars(results, case, figures.memory_each, [])
+    if not speed or not memory:
+        return None
+    speed.sort(key=lambda row: (row[2] != "limit", -row[1]))
+    memory.sort(key=lambda row: row[1])
+    clients = "10,000" if case == PICTURED else "1,000"
+    panels = [
+        picture.Panel(
+            "Deliveries for each second of the server's CPU time",
+            f"{clients} WebSockets on one channel, 128 bytes a publication, 4 publications in flight. More is better.",
+            speed,
+            lambda value: tables.number(value, 3),
+        ),
+        picture.Panel(
+            "Memory for each idle WebSocket",
+            f"{clients} of them, without the kernel's part. Each line is ten times the one before. Less is better.",
+            memory,
+            lambda value: f"{tables.number(value, 3)} B",
+            logarithmic=True,
+        ),
+    ]
+    rounds = results.rounds()
+    medians = f"Medians of {rounds} rounds" if rounds > 1 else "One round"
+    return picture.draw(panels, f"{medians} on one machine. docs/benchmarks.md has all figures, and the command.")
+
+
+def bars(results, case, figure, limits):
+    rows = []
+    for server, name in NAMES.items():
+        value = results.median(case, server, figure)
+        if not value or (server in LIMITS and server not in limits):
+            continue
+        kind = "ours" if server == "chloe" else "limit" if server in LIMITS else ""
+        rows.append((name if not kind == "limit" else "limit of the kernel", value, kind))
+    return rows
