@@ -84,6 +84,23 @@ wait_for_port() {
     fail "nothing listens on port $1"
 }
 
+# wait_for_upgrade PORT PATH: until a WebSocket is let in there; 15 s at most.
+# For a server of several processes, of which one listens before the others are up.
+wait_for_upgrade() {
+    local try line
+    for try in $(seq 150); do
+        line="$(
+            exec 3<> "/dev/tcp/127.0.0.1/$1"
+            printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' "$2" >&3
+            printf 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n' >&3
+            read -r -t 2 line <&3 && echo "$line"
+        )" 2> /dev/null || true
+        case $line in "HTTP/1.1 101"*) return ;; esac
+        sleep 0.1
+    done
+    fail "no WebSocket is let in on port $1"
+}
+
 # tell_pids PID...: these and their children count as the server.
 tell_pids() {
     local pid
