@@ -31,7 +31,7 @@ const MOMENT: &str = "--seconds 0.3 --warm-up 0.1";
 #[test]
 fn everything_comes_once_from_every_server() {
     for arguments in [
-        "fanout --clients 50",
+        "fanout --clients 50 --processes 3",
         "fanout --clients 50 --in-flight 32 --publishers 1 --finished answered",
         "fanout --clients 50 --transport poll",
         "fanout --clients 50 --stalled 5",

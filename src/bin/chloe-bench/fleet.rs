@@ -55,16 +55,17 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts as many workers as it takes for the readers of `task`, which begin to
-    /// connect at once.
+    /// Starts as many workers as it takes for the readers of `task`, `processes` at the
+    /// least. They begin to connect at once.
     ///
     /// # Errors
     /// A process cannot be started.
-    pub fn start(task: &Task) -> Result<Fleet> {
+    pub fn start(task: &Task, processes: usize) -> Result<Fleet> {
         let files = raise_open_files()?;
         let each = usize::try_from(files.saturating_sub(SPARE_FILES)).unwrap_or(usize::MAX);
         let each = each.max(1);
-        let processes = task.readers.div_ceil(each);
+        let processes = task.readers.div_ceil(each).max(processes);
+        let processes = processes.min(task.readers);
         let mut workers = Vec::new();
         let mut first = task.first;
         for process in 0..processes {
@@ -177,9 +178,10 @@ impl Worker {
 
     fn hear(&mut self) -> Result<()> {
         let mut bytes = [0; 16 * 1024];
-        loop {
+        let mut is_gone = false;
+        while !is_gone {
             match self.control.read(&mut bytes) {
-                Ok(0) => return Err(Error::other("a process of readers is gone")),
+                Ok(0) => is_gone = true,
                 Ok(count) => self.input.extend_from_slice(&bytes[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -190,7 +192,11 @@ impl Worker {
             let line: Vec<u8> = self.input.drain(..=end).collect();
             self.understand(&String::from_utf8_lossy(&line))?;
         }
-        Ok(())
+        match is_gone {
+            // Its last words, if it had any, were heard.
+            true => Err(Error::other("a process of readers is gone")),
+            false => Ok(()),
+        }
     }
 
     fn understand(&mut self, line: &str) -> Result<()> {

@@ -24,6 +24,7 @@ pub struct Options {
     pub clients: Option<usize>,
     pub stalled: usize,
     pub sleeping: usize,
+    pub processes: usize,
     pub in_flight: usize,
     pub publishers: Option<usize>,
     pub finished: Option<Finished>,
@@ -69,6 +70,7 @@ impl Default for Options {
             clients: None,
             stalled: 0,
             sleeping: 0,
+            processes: 1,
             in_flight: 4,
             publishers: None,
             finished: None,
@@ -108,7 +110,7 @@ pub const COMMANDS: [(&str, &str); 7] = [
 
 /// Flags: name, what stands behind it, what it means.
 #[rustfmt::skip]
-pub const FLAGS: [(&str, &str, &str); 20] = [
+pub const FLAGS: [(&str, &str, &str); 21] = [
     ("peer", "NAME|FILE", "how to speak to the server: chloe, limit, or a file as in benches/peers [chloe]"),
     ("start", "SCRIPT", "start the server by a script as in benches/peers, and end it"),
     ("url", "URL", "where readers connect; without --url and --start, a Chloe is started"),
@@ -118,6 +120,7 @@ pub const FLAGS: [(&str, &str, &str); 20] = [
     ("clients", "N", "readers [1000; idle 10000; publish 0]"),
     ("stalled", "N", "so many of them read nothing once they are subscribed [0]"),
     ("sleeping", "N", "sessions that were opened and left, beside the readers; by the peer's [poll] [0]"),
+    ("processes", "N", "processes of readers at the least; more if one may not open so many files [1]"),
     ("in-flight", "N", "publications that are sent and not finished, in all [4; publish 1]"),
     ("publishers", "N", "connections that publish [one for each in flight; latency 1]"),
     ("pipeline", "N", "the same as --publishers 1 --in-flight N"),
@@ -193,6 +196,7 @@ impl Options {
             "clients" => self.clients = Some(number(name, value)?),
             "stalled" => self.stalled = number(name, value)?,
             "sleeping" => self.sleeping = number(name, value)?,
+            "processes" => self.processes = number(name, value)?,
             "in-flight" => *in_flight = Some(number(name, value)?),
             "publishers" => self.publishers = Some(number(name, value)?),
             "pipeline" => {

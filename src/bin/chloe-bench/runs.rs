@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
             eager,
             ..self.task(self.readers)?
         };
-        let fleet = Fleet::start(&task)?;
+        let fleet = Fleet::start(&task, self.options.processes)?;
         self.report.set("reader_processes", fleet.len());
         let mut conductor = Conductor::new(fleet, self.way()?, self.options.bytes)?;
         conductor.open(self.readers)?;
@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
             ..self.task(sleeping)?
         };
         let (before, cpu) = (self.server.memory(), self.server.cpu());
-        let fleet = Fleet::start(&task)?;
+        let fleet = Fleet::start(&task, self.options.processes)?;
         let mut conductor = Conductor::new(fleet, self.way()?, self.options.bytes)?;
         conductor.open(sleeping)?;
         self.report.set("sleeping", sleeping);

@@ -59,11 +59,8 @@ pub fn connect(number: usize, server: SocketAddr) -> Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    let source = number / CONNECTIONS_PER_SOURCE;
-    if source > 0 && server.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
-        let last = u8::try_from(source + 1).map_err(Error::other)?;
-        let address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
-        socket.bind(&address.into())?;
+    if let Some(source) = source(number, server.ip()) {
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
     }
     match socket.connect(&server.into()) {
         Err(error)
@@ -73,6 +70,13 @@ pub fn connect(number: usize, server: SocketAddr) -> Result<TcpStream> {
         }
         _ => Ok(TcpStream::from_std(socket.into())),
     }
+}
+
+/// The address that connection `number` comes from; `None` leaves it to the system.
+fn source(number: usize, server: IpAddr) -> Option<Ipv4Addr> {
+    let source = u8::try_from(number / CONNECTIONS_PER_SOURCE + 1).unwrap_or(u8::MAX);
+    let is_local = server == IpAddr::V4(Ipv4Addr::LOCALHOST);
+    (is_local && source > 1).then(|| Ipv4Addr::new(127, 0, 0, source))
 }
 
 /// Whether the connection stands by now.
@@ -112,6 +116,20 @@ pub fn is_for_now(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_are_spread() {
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        assert_eq!(source(24_999, here), None);
+        assert_eq!(source(25_000, here), Some(Ipv4Addr::new(127, 0, 0, 2)));
+        assert_eq!(source(99_999, here), Some(Ipv4Addr::new(127, 0, 0, 4)));
+        assert_eq!(source(99_999, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))), None);
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = connect(25_000, listener.local_addr().unwrap()).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip(), Ipv4Addr::new(127, 0, 0, 2));
+        drop(stream);
+    }
 
     #[test]
     fn addresses_are_read() {
