@@ -25,16 +25,19 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// When the server must have found out that nobody is there: by its pings.
+    /// When the server must have found out that nobody is there: by its pings, or,
+    /// if it has something to say that the socket does not take, by that.
     fn limit_ms(&self, world: &World) -> u64 {
         let config = &world.config;
         // A stream that is not read, because the relay is full, may be silent.
         if !self.open || world.tight {
             return GONE_MS;
         }
-        let pings_ms = config.ping_interval_ms + config.ping_timeout_ms;
+        // Who was heard within half an interval is not pinged yet.
+        let pings_ms = config.ping_interval_ms * 3 / 2 + config.ping_timeout_ms;
+        let stuck_ms = config.slow_consumer_timeout_ms;
         // Whole seconds, twice, and steps of a few seconds.
-        pings_ms + config.close_timeout_ms + 15_000
+        pings_ms + stuck_ms + config.close_timeout_ms + 15_000
     }
 }
 
