@@ -3,7 +3,32 @@
 
 mod driven;
 
+use std::io::{self, Write};
+
+use chloe::server::{Action, ConnKey};
 use driven::{Driven, Stuck};
+
+/// A socket that takes so many bytes, and then no more.
+struct Narrow {
+    room: usize,
+    taken: Vec<u8>,
+}
+
+impl Write for Narrow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = bytes.len().min(self.room);
+        self.room -= count;
+        self.taken.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 fn post(body: &str) -> String {
     let length = body.len();
@@ -39,6 +64,54 @@ impl Driven {
             "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"
         ));
     }
+}
+
+impl Driven {
+    /// Takes so many bytes of what there is for `key` each second, until it is
+    /// closed (`true`) or has all; and tells how many seconds that took, and what came.
+    fn dribble(&mut self, key: ConnKey, bytes_per_second: usize) -> (bool, usize, String) {
+        let mut narrow = Narrow {
+            room: 0,
+            taken: Vec::new(),
+        };
+        for seconds in 0..1_000 {
+            narrow.room = bytes_per_second;
+            self.server.handle_writable(key);
+            self.flush(&mut narrow);
+            while let Some(action) = self.server.poll_action() {
+                if action == (Action::Close { key }) {
+                    return (true, seconds, String::from_utf8(narrow.taken).unwrap());
+                }
+            }
+            if narrow.room > 0 {
+                return (false, seconds, String::from_utf8(narrow.taken).unwrap());
+            }
+            self.pass(1_000);
+        }
+        panic!("it is still at it");
+    }
+}
+
+#[test]
+fn a_reader_that_dribbles_the_answer_of_its_poll_is_cut_and_loses_nothing() {
+    let mut driven = Driven::new();
+    let session = driven.open();
+    let long = "x".repeat(50_000);
+    let slow = driven.receive(&poll(&session));
+    driven.publish(&long);
+    // Half of write_bytes_per_second_min: it falls behind by half a second each
+    // second, and write_timeout_ms is 30 s.
+    let (cut, seconds, taken) = driven.dribble(slow, 500);
+    assert!(cut, "it took {} bytes and was let go on", taken.len());
+    assert!((58..=64).contains(&seconds), "after {seconds} s");
+    assert!(taken.len() < 40_000, "{}", taken.len());
+
+    let slow = driven.receive(&poll(&session));
+    let (cut, seconds, taken) = driven.dribble(slow, 2_000);
+    assert!(!cut && (25..30).contains(&seconds), "after {seconds} s");
+    assert!(taken.contains(&long), "all of it, from the beginning");
+    driven.receive(&poll(&session));
+    assert_eq!(driven.written(), "", "and not once more");
 }
 
 #[test]
