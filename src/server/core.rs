@@ -154,6 +154,22 @@ impl Core {
         }
     }
 
+    /// The stream `key` is not read until the relay has room.
+    pub fn let_wait(&mut self, key: ConnKey) {
+        let Some(conn) = self.conns.get_mut(key) else {
+            return;
+        };
+        if std::mem::replace(&mut conn.paused, true) {
+            return;
+        }
+        // The relay may be full for long, and streams come and go: those that
+        // are gone are taken out before they are more than the others.
+        if self.paused.len() > 2 * self.conns.len() {
+            self.paused.retain(|&key| self.conns.get(key).is_some());
+        }
+        self.paused.push(key);
+    }
+
     /// Queues a response. If the connection does not stay open, it is closed behind it.
     pub fn respond(&mut self, now: Time, key: ConnKey, response: &Response<'_>, framing: &Framing) {
         if let Some(conn) = self.conns.get_mut(key) {

@@ -106,11 +106,10 @@ impl Server {
             Role::Http(http) => http.input.len() < input_max,
             Role::Lane(_) | Role::Reading => true,
         };
-        if !wanted && !conn.paused {
+        if !wanted && matches!(conn.role, Role::WebSocket(_)) && !core.echo {
+            core.let_wait(key);
+        } else if !wanted {
             conn.paused = true;
-            if matches!(conn.role, Role::WebSocket(_)) && !core.echo {
-                core.paused.push(key);
-            }
         }
         wanted
     }

@@ -106,7 +106,8 @@ fn read(
     let mut used = 0;
     while used < bytes.len() {
         if core.callbacks.is_full() && !core.is_draining() {
-            pause(core, key);
+            // The browser feels it as a slow connection.
+            core.let_wait(key);
             return used;
         }
         let paced = !core.echo && !core.is_draining() && !stream.ending.has_begun();
@@ -150,16 +151,6 @@ fn read(
         }
     }
     used
-}
-
-/// The relay takes no more for now: the browser feels it as a slow connection.
-fn pause(core: &mut Core, key: ConnKey) {
-    if let Some(conn) = core.conns.get_mut(key)
-        && !conn.paused
-    {
-        conn.paused = true;
-        core.paused.push(key);
-    }
 }
 
 fn handle(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, event: Event<'_>) {

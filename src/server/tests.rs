@@ -1,6 +1,7 @@
 //! What cannot be seen from outside of the server.
 
 use super::*;
+use crate::wire::websocket::Opcode;
 
 #[test]
 fn a_crowd_of_peers_does_not_fill_the_log() {
@@ -34,4 +35,36 @@ fn a_connection_that_lives_long_has_few_timers() {
     }
     let timers = server.core.timers.len();
     assert!(timers < 12, "{timers} timers for one connection");
+}
+
+#[test]
+fn streams_that_are_gone_do_not_wait_for_the_relay() {
+    let now = Time::default().plus(1_000);
+    let config = Config {
+        relay_queue_messages: 4,
+        ..Config::default()
+    };
+    let mut server = Server::new(config, [1; 32], now);
+    let handshake = "GET /chloe/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let peer = Peer::Tcp(([127, 0, 0, 1], 9).into());
+    let mut stay = Vec::new();
+    for number in 0..500 {
+        let key = server.handle_accept(now, peer).unwrap();
+        server.handle_received(now, key, &mut handshake.as_bytes().to_vec());
+        let mut frames = Vec::new();
+        for _ in 0..4 {
+            let text = br#"{"type":"message","data":"x"}"#;
+            crate::wire::websocket::encode_masked_frame(&mut frames, Opcode::Text, text, [0; 4]);
+        }
+        server.handle_received(now, key, &mut frames);
+        assert!(!server.wants_read(key), "the relay is full");
+        match number % 100 {
+            0 => stay.push(key),
+            _ => server.handle_closed(now, key),
+        }
+    }
+    let waiting = &server.core.paused;
+    assert!(waiting.len() < 4 * stay.len(), "{} wait", waiting.len());
+    assert!(stay.iter().all(|key| waiting.contains(key)));
 }
