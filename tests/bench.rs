@@ -32,11 +32,11 @@ const MOMENT: &str = "--seconds 0.3 --warm-up 0.1";
 fn everything_comes_once_from_every_server() {
     for arguments in [
         "fanout --clients 50 --processes 3",
-        "fanout --clients 50 --in-flight 32 --publishers 1 --finished answered",
-        "fanout --clients 50 --transport poll",
+        "fanout --clients 50 --pipeline 32",
+        "fanout --clients 50 --transport poll --finished delivered",
         "fanout --clients 50 --stalled 5",
         "limit --clients 50",
-        "limit --clients 50 --mode coalesced --overhead 70 --finished answered",
+        "limit --clients 50 --mode coalesced --overhead 70 --finished delivered",
         "latency --clients 50 --rate 50",
     ] {
         let line = bench(&format!("{arguments} {MOMENT}"));
@@ -73,6 +73,7 @@ fn everything_comes_once_from_every_server() {
 #[test]
 fn idle_readers_and_sleepers_are_counted() {
     let line = bench("idle --clients 50 --seconds 0.2");
+    assert!(line["start_ms"].is_number());
     assert!(line["idle_cpu_us"].is_number() && line["idle_wake_ups"].is_u64());
     assert!(line["memory_later"]["private_dirty"]["each"].is_number());
     let line = bench(&format!("publish --pipeline 8 --sleeping 20 {MOMENT}"));

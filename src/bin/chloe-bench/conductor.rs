@@ -33,7 +33,7 @@ pub enum Pace {
     Answered { in_flight: usize },
     /// When fewer than that are sent and not answered, or not with all readers.
     Delivered { in_flight: usize },
-    /// So many microseconds after the one before.
+    /// So many microseconds after the one before; the first one at once.
     Every { interval_us: u64, next_us: u64 },
 }
 
@@ -138,8 +138,15 @@ impl Conductor {
     /// # Errors
     /// A connection fails.
     pub fn publish(&mut self, pace: Pace) -> Result<()> {
-        self.pace = pace;
+        self.pace = match pace {
+            Pace::Every { interval_us, .. } => Pace::Every {
+                interval_us,
+                next_us: now_us(),
+            },
+            pace => pace,
+        };
         self.moved.0 = Instant::now();
+        self.give_up()?;
         self.send()
     }
 
@@ -186,24 +193,22 @@ impl Conductor {
     }
 
     /// Ends publishing, and waits until all is answered and delivered to `readers`, or
-    /// patience is over; how many deliveries are owed in all.
+    /// patience is over. When the last of it came, and how many deliveries are owed in all.
     ///
     /// # Errors
     /// A connection fails.
-    pub fn settle(&mut self, readers: usize) -> Result<u64> {
+    pub fn drain(&mut self, readers: usize) -> Result<(Instant, u64)> {
         self.pace = Pace::Still;
-        self.moved.0 = Instant::now();
+        self.note_movement();
         let owed = self.sent * readers as u64;
+        let begun = Instant::now();
         while self.answered < self.sent || self.fleet.delivered() < owed {
             self.turn(Duration::from_millis(10))?;
-            self.note_movement();
-            if self.moved.0.elapsed() > PATIENCE {
+            if self.moved.0.max(begun).elapsed() > PATIENCE {
                 break;
             }
         }
-        // What comes twice would come now.
-        self.run(Duration::from_millis(100), "settling")?;
-        Ok(owed)
+        Ok((self.moved.0, owed))
     }
 
     fn turn(&mut self, wait: Duration) -> Result<()> {
@@ -250,12 +255,21 @@ impl Conductor {
                     return Err(Error::other("the server answers no publication any more"));
                 }
                 self.stalls += 1;
-                self.given_up = self.sent - self.fleet.completed();
                 self.moved.0 = Instant::now();
-                self.fleet.tell("forget")
+                self.give_up()
             }
             _ => Ok(()),
         }
+    }
+
+    /// What is on its way counts as lost.
+    fn give_up(&mut self) -> Result<()> {
+        let given_up = self.sent.saturating_sub(self.fleet.completed());
+        if given_up != self.given_up {
+            self.given_up = given_up;
+            self.fleet.tell("forget")?;
+        }
+        Ok(())
     }
 
     /// Sends what may be sent.

@@ -27,7 +27,7 @@ pub struct Options {
     pub processes: usize,
     pub in_flight: usize,
     pub publishers: Option<usize>,
-    pub finished: Option<Finished>,
+    pub finished: Finished,
     pub rate: Option<f64>,
     pub bytes: usize,
     pub seconds: Option<f64>,
@@ -73,7 +73,7 @@ impl Default for Options {
             processes: 1,
             in_flight: 4,
             publishers: None,
-            finished: None,
+            finished: Finished::Answered,
             rate: None,
             bytes: 128,
             seconds: None,
@@ -124,7 +124,7 @@ pub const FLAGS: [(&str, &str, &str); 21] = [
     ("in-flight", "N", "publications that are sent and not finished, in all [4; publish 1]"),
     ("publishers", "N", "connections that publish [one for each in flight; latency 1]"),
     ("pipeline", "N", "the same as --publishers 1 --in-flight N"),
-    ("finished", "WHEN", "a publication is finished when it is 'answered', or when it is 'delivered' to all as well [delivered; publish answered]"),
+    ("finished", "WHEN", "a publication is finished when it is 'answered', or when it is 'delivered' to all as well [answered]"),
     ("rate", "N", "publications a second, of latency [20]"),
     ("bytes", "N", "data of a publication, at least 35 [128]"),
     ("seconds", "S", "how long is measured [5; latency 10; idle 30]"),
@@ -204,11 +204,11 @@ impl Options {
                 self.publishers = Some(1);
             }
             "finished" => {
-                self.finished = Some(match value {
+                self.finished = match value {
                     "answered" => Finished::Answered,
                     "delivered" => Finished::Delivered,
                     _ => return Err("--finished is 'answered' or 'delivered'".to_owned()),
-                });
+                };
             }
             "rate" => self.rate = Some(number(name, value)?),
             "bytes" => self.bytes = number(name, value)?,

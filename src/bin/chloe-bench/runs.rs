@@ -6,7 +6,6 @@
 use std::io::{Error, Result};
 use std::time::{Duration, Instant};
 
-use crate::clock::now_us;
 use crate::conductor::{Conductor, Pace};
 use crate::fleet::Fleet;
 use crate::kernel::{self, Cpu};
@@ -63,6 +62,9 @@ impl<'a> Run<'a> {
         report.set("transport", self.transport_name);
         report.set("clients", self.readers);
         report.set("kernel", kernel::settings());
+        if let Some(start_ms) = self.server.start_ms {
+            report.set_figure("start_ms", start_ms);
+        }
         if options.peer == "limit" {
             report.set("mode", options.mode.name());
         }
@@ -121,21 +123,27 @@ impl<'a> Run<'a> {
         Ok(Way::new(self.peer.publish.clone(), location))
     }
 
-    /// Publishes by `pace`, and tells what came of it.
+    /// Publishes by `pace`, and tells what came of it. It begins when nothing is on its
+    /// way and ends when all has come, so that what the server has used was for just
+    /// these deliveries.
     fn measure(mut self, mut conductor: Conductor, pace: Pace, seconds: f64) -> Result<()> {
         let reading = self.readers - self.options.stalled;
         conductor.publish(pace)?;
         conductor.run(Duration::from_secs_f64(self.options.warm_up), "warm-up")?;
+        conductor.drain(reading)?;
         conductor.begin()?;
         let (server, own) = (self.server.cpu(), kernel::cpu("self"));
         let (begun, answered) = (Instant::now(), conductor.answered);
+        conductor.publish(pace)?;
         conductor.run(Duration::from_secs_f64(seconds), "measuring")?;
-        let elapsed = begun.elapsed().as_secs_f64();
+        let (ended, owed) = conductor.drain(reading)?;
+        let elapsed = ended.saturating_duration_since(begun).as_secs_f64();
         let server = self.server.cpu().since(server);
         let answered = conductor.answered - answered;
         let totals = conductor.totals()?;
         let own = kernel::cpu("self").since(own);
-        let owed = conductor.settle(reading)?;
+        // What comes twice would come now.
+        conductor.run(BREATH, "measuring")?;
         let all = conductor.totals()?;
         conductor.hide();
         let report = &mut self.report;
@@ -164,9 +172,9 @@ impl<'a> Run<'a> {
     }
 
     /// In a closed loop.
-    fn saturate(mut self, usual: Finished, publishers: usize) -> Result<()> {
+    fn saturate(mut self, publishers: usize) -> Result<()> {
         let in_flight = self.options.in_flight;
-        let finished = self.options.finished.unwrap_or(usual);
+        let finished = self.options.finished;
         let is_read = self.readers > self.options.stalled;
         let is_delivered = finished == Finished::Delivered && is_read;
         let sleepers = self.put_to_sleep()?;
@@ -227,7 +235,7 @@ impl<'a> Run<'a> {
 pub fn fanout(options: &Options) -> Result<()> {
     let run = Run::new(options, options.clients.unwrap_or(1_000))?;
     let publishers = options.publishers.unwrap_or(options.in_flight);
-    run.saturate(Finished::Delivered, publishers)
+    run.saturate(publishers)
 }
 
 /// Publishing to few or none.
@@ -237,7 +245,7 @@ pub fn fanout(options: &Options) -> Result<()> {
 pub fn publish(options: &Options) -> Result<()> {
     let run = Run::new(options, options.clients.unwrap_or(0))?;
     let publishers = options.publishers.unwrap_or(options.in_flight);
-    run.saturate(Finished::Answered, publishers)
+    run.saturate(publishers)
 }
 
 /// So many publications a second.
@@ -253,7 +261,7 @@ pub fn latency(options: &Options) -> Result<()> {
     run.report.set_figure("rate", rate);
     let pace = Pace::Every {
         interval_us: (1e6 / rate) as u64,
-        next_us: now_us(),
+        next_us: 0,
     };
     run.measure(conductor, pace, options.seconds.unwrap_or(10.0))
 }

@@ -3,9 +3,11 @@
 //! A script of `benches/peers`, and `chloe-bench limit-server`, print where they
 //! listen and who counts; a Chloe says it in its log. Used by the runs.
 
-use std::io::{BufRead, BufReader, Error, Read, Result};
+use std::io::{BufRead, BufReader, Error, Read, Result, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use crate::kernel::{self, Cpu};
 use crate::options::Options;
@@ -18,6 +20,8 @@ pub struct Server {
     /// Pairs of a name, such as `ws` or `publish`, and a URL.
     urls: Vec<(String, String)>,
     pub version: String,
+    /// From the start of the process to its first answer; of a Chloe that was started here.
+    pub start_ms: Option<f64>,
 }
 
 impl Drop for Server {
@@ -47,6 +51,7 @@ impl Server {
                 pids: options.server_pids.clone(),
                 urls: vec![("ws".to_owned(), url.clone())],
                 version: String::new(),
+                start_ms: None,
             });
         }
         match options.peer.as_str() {
@@ -83,6 +88,7 @@ impl Server {
             pids: Vec::new(),
             urls: Vec::new(),
             version: String::new(),
+            start_ms: None,
         };
         for line in lines.lines() {
             let line = line?;
@@ -112,6 +118,7 @@ impl Server {
                 command.env_remove(name);
             }
         }
+        let begun = Instant::now();
         let mut child = command
             .args(["--port", "0", "--listen-addresses", "127.0.0.1"])
             .stdin(Stdio::null())
@@ -126,11 +133,14 @@ impl Server {
             pids: vec![pid],
             urls: Vec::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            start_ms: None,
         };
         let address = listening_address(&mut log);
         // Whoever writes to a full pipe waits: the log is read to its end.
         std::thread::spawn(move || show_warnings(log));
         let address = address.ok_or_else(|| Error::other("chloe does not start"))?;
+        ping(&address)?;
+        server.start_ms = Some(begun.elapsed().as_secs_f64() * 1e3);
         server
             .urls
             .push(("ws".to_owned(), format!("http://{address}")));
@@ -197,6 +207,18 @@ fn listening_address(log: &mut impl BufRead) -> Option<String> {
         line.clear();
     }
     None
+}
+
+/// Waits for the first answer.
+fn ping(address: &str) -> Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /chloe/ping HTTP/1.0\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    match answer.ends_with(b"pong") {
+        true => Ok(()),
+        false => Err(Error::other("chloe does not answer")),
+    }
 }
 
 fn show_warnings(log: impl Read) {
