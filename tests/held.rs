@@ -41,6 +41,19 @@ fn poll(session: &str) -> String {
     )
 }
 
+fn poll_of_today(session: &str, batch: u64) -> String {
+    poll(session).replace(
+        "%7D HTTP",
+        &format!(",%22wait%22:20000,%22batch%22:{batch}%7D HTTP"),
+    )
+}
+
+/// The number of the batch that an answer bears.
+fn batch_of(answer: &str) -> u64 {
+    let (_, rest) = answer.rsplit_once(r#""batch":"#).unwrap();
+    rest.trim_end_matches('}').parse().unwrap()
+}
+
 impl Driven {
     /// What is written next, to whomever.
     fn written(&mut self) -> String {
@@ -58,7 +71,11 @@ impl Driven {
     }
 
     fn publish(&mut self, data: &str) {
-        let body = format!("data={data}");
+        self.publish_to("/all", data);
+    }
+
+    fn publish_to(&mut self, channel: &str, data: &str) {
+        let body = format!("channel={channel}&data={data}");
         let length = body.len();
         self.receive(&format!(
             "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"
@@ -181,4 +198,59 @@ fn an_answer_waits_until_the_one_before_it_is_written() {
     let answers = driven.written();
     let places = ["first", "second"].map(|data| answers.find(data));
     assert!(places[0].is_some() && places[0] < places[1], "{answers:?}");
+}
+
+#[test]
+fn an_answer_lost_while_a_subscription_waits_for_its_own_is_sent_again() {
+    let mut driven = Driven::new();
+    let session = driven.open();
+    driven.receive(&poll_of_today(&session, 0));
+    let subscribe = format!(
+        r#"data={{"type":"channel-subscribe","channel":"news","id":1,"sessionId":"{session}"}}"#
+    );
+    driven.receive(&post(&subscribe));
+    driven.publish_to("news", "first");
+    // All of this is lost: the browser knows neither the channel's epoch nor an offset.
+    let lost = driven.written();
+    assert!(
+        lost.contains("subscribed") && lost.contains("first"),
+        "{lost}"
+    );
+    driven.receive(&poll_of_today(&session, 0));
+    let again = driven.written();
+    assert!(again.contains("first"), "{again:?}");
+    driven.receive(&poll_of_today(&session, batch_of(&again)));
+    driven.publish_to("news", "second");
+    let next = driven.written();
+    assert!(next.contains("second") && !next.contains("first"), "{next}");
+    // Now it knows an offset of an epoch that it does not know, and loses what is behind that.
+    driven.receive(&poll_of_today(&session, batch_of(&again)));
+    let again = driven.written();
+    assert!(
+        again.contains("second") && !again.contains("first"),
+        "{again:?}"
+    );
+    assert!(
+        batch_of(&again) > batch_of(&next),
+        "a late answer is told from this one"
+    );
+}
+
+#[test]
+fn a_poll_tells_what_is_lost_before_the_answer_to_its_subscription_can() {
+    let mut driven = Driven::with(|config| config.history_bytes = 1);
+    let session = driven.open();
+    for number in 1..=4 {
+        driven.publish_to("news", &number.to_string());
+    }
+    driven.receive(&poll_of_today(&session, 0));
+    // It has read more of a channel of this name that was forgotten since.
+    let subscribe = format!(
+        r#"data={{"type":"channel-subscribe","channel":"news","since":"00000000ab:40","id":1,"sessionId":"{session}"}}"#
+    );
+    driven.receive(&post(&subscribe));
+    let written = driven.written();
+    let gap = r#"{"messages":[{"type":"gap","version":1,"channel":"news","missed":3,"position":""#;
+    assert!(written.contains(gap), "{written}");
+    assert!(written.contains(r#""recovered":false"#), "{written}");
 }

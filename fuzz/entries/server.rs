@@ -29,7 +29,7 @@ const SAID: [&str; 25] = [
     "POST /chloe/xhr HTTP/1.1\r\nHost: a\r\nContent-Length: 82\r\n\r\ndata={\"type\":\"message\",\"id\":4,\"data\":\"up\",\"sessionId\":\"SESSION\"}",
     "GET /chloe/xhr/1?data={%22type%22:%22poll%22,%22sessionId%22:%22SESSION%22} HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /chloe/xhr/1?data={%22type%22:%22poll%22,%22sessionId%22:%22SESSION%22} HTTP/1.0\r\n\r\n",
-    "GET /chloe/xhr/1?data={%22type%22:%22poll%22,%22sessionId%22:%22SESSION%22,%22wait%22:50,%22positions%22:{%22/all%22:%22POSITION%22}} HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /chloe/xhr/1?data={%22type%22:%22poll%22,%22sessionId%22:%22SESSION%22,%22wait%22:50,%22positions%22:{%22/all%22:%22POSITION%22},%22batch%22:1} HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /chloe/jsonp.js?data={%22type%22:%22connect%22,%22id%22:7}ts=1 HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /chloe/jsonp.js?data={%22type%22:%22poll%22,%22id%22:7,%22sessionId%22:%22SESSION%22}ts=1 HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /chloe.js HTTP/1.1\r\nHost: a\r\nRange: bytes=1-5\r\n\r\n",

@@ -130,30 +130,58 @@ impl Tables {
     }
 
     /// Remembers where the session's cursors stand, before a batch is given to
-    /// a stream that may fail.
-    pub fn mark_unconfirmed(&mut self, key: SessionKey, stream: Stream) {
-        if let Some(session) = self.sessions.get_mut(key) {
-            let marks = session.subscriptions.iter().map(|s| Unconfirmed {
-                stream,
-                channel: s.channel,
-                cursor: s.cursor,
-            });
-            session.unconfirmed.get_or_insert_default().extend(marks);
+    /// a stream that may fail. The number of the batch, if it is to have one.
+    pub fn mark_unconfirmed(&mut self, key: SessionKey, stream: Stream, numbered: bool) -> u32 {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return 0;
+        };
+        let mut batch = 0;
+        if numbered {
+            session.batch = session.batch.wrapping_add(1).max(1);
+            batch = session.batch;
         }
+        let marks = session.subscriptions.iter().map(|s| Unconfirmed {
+            stream: Some(stream),
+            batch,
+            channel: s.channel,
+            cursor: s.cursor,
+        });
+        session.unconfirmed.get_or_insert_default().extend(marks);
+        batch
     }
 
     /// The batch was written to `stream`.
     pub fn confirm(&mut self, key: SessionKey, stream: Stream) {
-        self.take_marks(key, stream);
+        let mut written = self.take_marks(key, |mark| mark.stream == Some(stream));
+        written.retain_mut(|mark| {
+            mark.stream = None;
+            mark.batch != 0
+        });
+        if let Some(session) = self.sessions.get_mut(key)
+            && !written.is_empty()
+        {
+            session.unconfirmed.get_or_insert_default().extend(written);
+        }
+    }
+
+    /// The client has got the batch of this number, and no other.
+    pub fn acknowledge(&mut self, key: SessionKey, batch: u32) {
+        self.take_marks(key, |mark| mark.batch == batch && batch != 0);
+        self.rewind_all(key);
+        if let Some(session) = self.sessions.get_mut(key) {
+            // A number that the process before this one gave is not given again.
+            session.batch = session.batch.max(batch);
+        }
     }
 
     /// Whether a batch is being written to any stream.
     pub fn is_batch_out(&self, key: SessionKey) -> bool {
         let session = self.sessions.get(key);
-        session.is_some_and(|session| session.unconfirmed.is_some())
+        let mut marks = session.iter().flat_map(|session| &session.unconfirmed);
+        marks.any(|marks| marks.iter().any(|mark| mark.stream.is_some()))
     }
 
-    /// The client asks anew, and has not got what is being written.
+    /// The client asks anew, and has not got what it does not say that it got.
     pub fn rewind_all(&mut self, key: SessionKey) {
         let session = self.sessions.get_mut(key);
         if let Some(marks) = session.and_then(|session| session.unconfirmed.take()) {
@@ -163,7 +191,7 @@ impl Tables {
 
     /// The batch was not written to `stream`: the session gets it again.
     pub fn rewind(&mut self, key: SessionKey, stream: Stream) {
-        let marks = self.take_marks(key, stream);
+        let marks = self.take_marks(key, |mark| mark.stream == Some(stream));
         self.take_back(key, marks);
     }
 
@@ -178,18 +206,21 @@ impl Tables {
         }
     }
 
-    fn take_marks(&mut self, key: SessionKey, stream: Stream) -> Vec<Unconfirmed> {
+    fn take_marks(
+        &mut self,
+        key: SessionKey,
+        of: impl FnMut(&Unconfirmed) -> bool,
+    ) -> Vec<Unconfirmed> {
         let session = self.sessions.get_mut(key);
         let Some(marks) = session.and_then(|session| session.unconfirmed.take()) else {
             return Vec::new();
         };
-        let (of_stream, others): (Vec<_>, Vec<_>) =
-            marks.into_iter().partition(|mark| mark.stream == stream);
+        let (taken, others): (Vec<_>, Vec<_>) = marks.into_iter().partition(of);
         if !others.is_empty()
             && let Some(session) = self.sessions.get_mut(key)
         {
             session.unconfirmed = Some(Box::new(others));
         }
-        of_stream
+        taken
     }
 }

@@ -331,10 +331,21 @@ impl Hub {
         self.tables.take_gap(key)
     }
 
+    /// What is missing behind `since`, from which the session has subscribed to
+    /// `name`, is a gap as well: for whom that may reach sooner than the answer.
+    pub fn owe_gap(&mut self, key: SessionKey, name: &str, since: Position) {
+        let channel = self.tables.names.get(name).copied();
+        let known = channel.and_then(|channel| self.session(key)?.find(channel.index()));
+        if let Some(number) = known {
+            self.tables.owe_gap(key, number, since);
+        }
+    }
+
     /// Remembers where the session's cursors stand, before a batch is given to
-    /// `stream`, which may fail.
-    pub fn mark_unconfirmed(&mut self, key: SessionKey, stream: Stream) {
-        self.tables.mark_unconfirmed(key, stream);
+    /// `stream`, which may fail. If its client acknowledges it by a number,
+    /// returns that; else 0.
+    pub fn mark_unconfirmed(&mut self, key: SessionKey, stream: Stream, numbered: bool) -> u32 {
+        self.tables.mark_unconfirmed(key, stream, numbered)
     }
 
     /// Whether a batch is being written: what comes behind it has to wait.
@@ -342,9 +353,15 @@ impl Hub {
         self.tables.is_batch_out(key)
     }
 
-    /// The batch was written to `stream`.
+    /// The batch was written to `stream`. Unless it has a number, it counts as read.
     pub fn confirm(&mut self, key: SessionKey, stream: Stream) {
         self.tables.confirm(key, stream);
+    }
+
+    /// The client says that the batch of this number is the last that it got:
+    /// what was given to it since, it gets again.
+    pub fn acknowledge(&mut self, key: SessionKey, batch: u32) {
+        self.tables.acknowledge(key, batch);
     }
 
     /// The batch was not written to `stream`: the session gets it again.

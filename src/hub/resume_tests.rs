@@ -57,7 +57,7 @@ fn who_asks_anew_has_not_got_the_batch_that_is_being_written() {
     let mut world = World::new(limits());
     let key = world.awake(1);
     world.publish("/all", "a");
-    world.hub.mark_unconfirmed(key, 7);
+    world.hub.mark_unconfirmed(key, 7, false);
     assert_eq!(world.read(key), "a ");
     assert!(world.hub.is_batch_out(key));
     world.hub.resume(key, &[], Asking::Poll);
@@ -86,4 +86,71 @@ fn a_poll_that_names_another_life_of_a_channel_moves_no_cursor() {
     world.hub.resume(key, &[("news", before)], Asking::Poll);
     let gap = world.hub.take_gap(key).expect("the loss is told");
     assert_eq!(gap.position.offset, gap.missed);
+}
+
+#[test]
+fn who_lost_an_answer_that_is_gone_by_then_is_told_of_the_gap() {
+    let mut tight = limits();
+    tight.retention.keep.bytes = 500;
+    let mut world = World::new(tight);
+    let key = world.awake(1);
+    let at = world.publish("/all", "lost").position;
+    world.hub.mark_unconfirmed(key, 1, true);
+    assert_eq!(world.read(key), "lost ");
+    world.hub.confirm(key, 1);
+    for number in 0..100 {
+        world.publish("/all", &number.to_string());
+    }
+    world.hub.acknowledge(key, 0);
+    let gap = world.hub.take_gap(key).unwrap();
+    let rest = world.read(key).split_whitespace().count() as u64;
+    assert_eq!((gap.missed + rest, gap.position.offset), (101, 101 - rest));
+    let told = world.hub.resume(key, &[("/all", at)], Asking::Again);
+    assert!(!told[0].1.recovered, "told by the answer, and only there");
+    assert_eq!(world.hub.take_gap(key), None);
+}
+
+#[test]
+fn a_numbered_batch_is_owed_until_its_number_comes_back() {
+    let mut world = World::new(limits());
+    let key = world.awake(1);
+    world.publish("/all", "a");
+    let mut given = Vec::new();
+    // Lost, whether it was written or not; the second time its client says nothing of use.
+    for (stream, said) in [(1, 0), (2, 99), (3, 1)] {
+        given.push(world.hub.mark_unconfirmed(key, stream, true));
+        assert_eq!(world.read(key), "a ");
+        if stream != 2 {
+            world.hub.confirm(key, stream);
+        }
+        world.hub.acknowledge(key, said);
+    }
+    assert_eq!(
+        given,
+        [1, 2, 100],
+        "no number that was named is given again"
+    );
+    world.publish("/all", "b");
+    let number = world.hub.mark_unconfirmed(key, 4, true);
+    assert_eq!(world.read(key), "a b ");
+    world.hub.acknowledge(key, number);
+    world.hub.rewind(key, 4);
+    world.hub.acknowledge(key, 0);
+    assert_eq!(
+        world.read(key),
+        "",
+        "it came, whatever became of the stream"
+    );
+}
+
+#[test]
+fn a_batch_without_a_number_is_read_when_it_is_written() {
+    let mut world = World::new(limits());
+    let key = world.awake(1);
+    world.publish("/all", "a");
+    assert_eq!(world.hub.mark_unconfirmed(key, 1, false), 0);
+    assert_eq!(world.read(key), "a ");
+    world.hub.confirm(key, 1);
+    world.hub.acknowledge(key, 0);
+    assert_eq!(world.read(key), "");
 }

@@ -37,7 +37,12 @@ pub type Opener = NonZeroU32;
 /// Where a cursor stood before a batch was given to a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Unconfirmed {
-    pub stream: Stream,
+    /// Where the batch is being written to; none when it is written, and its
+    /// client has yet to say that it got it.
+    pub stream: Option<Stream>,
+    /// The number by which the client says so; 0: it does not, and what is
+    /// written is as good as read.
+    pub batch: u32,
     /// The channel's slot.
     pub channel: u32,
     pub cursor: Offset,
@@ -58,8 +63,10 @@ pub struct Session {
     /// Its client connected the new way: it is told of gaps and heartbeats.
     pub modern: bool,
     pub opener: Option<Opener>,
-    /// Cursors as they were before each batch that is being written to a stream
-    /// and may yet fail. Boxed: most sessions never have one.
+    /// The number of the last batch that its client was to acknowledge.
+    pub batch: u32,
+    /// Cursors as they were before each batch that may yet turn out not to have
+    /// arrived. Boxed: most sessions never have one.
     #[allow(clippy::box_collection)]
     pub unconfirmed: Option<Box<Vec<Unconfirmed>>>,
 }
@@ -75,6 +82,7 @@ impl Session {
             timed: false,
             modern: false,
             opener: None,
+            batch: 0,
             unconfirmed: None,
         }
     }

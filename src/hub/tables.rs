@@ -196,15 +196,16 @@ impl Tables {
     }
 
     /// If what is behind `since` is gone, sets the cursor there all the same:
-    /// the gap is told when it is read over.
-    fn owe_gap(&mut self, key: SessionKey, number: usize, since: Position) {
+    /// the gap is told when it is read over. Of this life of the channel a client
+    /// that names another one has seen nothing.
+    pub fn owe_gap(&mut self, key: SessionKey, number: usize, since: Position) {
         if let Some(session) = self.sessions.get_mut(key)
             && let Some(subscription) = session.subscriptions.get_mut(number)
             && let Some((_, channel)) = self.channels.at(subscription.channel)
-            && since.epoch == channel.epoch
-            && since.offset < subscription.cursor
         {
-            subscription.cursor = since.offset + 1;
+            let same = since.epoch == channel.epoch;
+            let seen = if same { since.offset } else { 0 };
+            subscription.cursor = subscription.cursor.min(seen.saturating_add(1));
         }
     }
 

@@ -100,6 +100,8 @@ pub struct Held {
     /// When it is answered though there is nothing; or, for one that is held
     /// without limit, when the next blank is due.
     pub due_ms: u64,
+    /// Its client acknowledges answers by their numbers.
+    pub numbered: bool,
     /// Blanks keep it open; there is no end.
     pub endless: bool,
     /// The head of the answer and a first blank are out.

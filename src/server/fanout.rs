@@ -320,8 +320,12 @@ pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
         return;
     };
     let session = held.session;
-    core.hub.mark_unconfirmed(session, key.to_u64());
-    let mut batch = Batch::default();
+    let mut batch = Batch {
+        number: core
+            .hub
+            .mark_unconfirmed(session, key.to_u64(), held.numbered),
+        ..Batch::default()
+    };
     while let Some(gap) = core.hub.take_gap(session) {
         core.note_gap(now, held.context.polling.name, &gap);
         if held.poll.modern {

@@ -8,7 +8,7 @@
 use crate::base::time::Time;
 use crate::hub::{Asking, Opener, SessionKey};
 use crate::transport::contract::{
-    Answer, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
+    Answer, Asked, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
 };
 use crate::wire::http::{Framing, Method, Request, Response, encode_chunk};
 
@@ -90,7 +90,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     let opener = core.openers.of(context.origin.as_deref());
     let found = dispatch::find(core, now, call.session, opener);
     // Connecting and polling is how a client listens; the rest is what it says.
-    let says = !matches!(call.command, Command::Connect { .. } | Command::Poll { .. });
+    let says = !matches!(call.command, Command::Connect { .. } | Command::Poll(_));
     if let Ok(session) = found
         && says
         && let Err(problem) = core.paces.spend(now, session)
@@ -102,21 +102,25 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
         (Command::Connect { positions, .. }, found) => {
             connect(core, now, opener, found.ok(), positions.as_ref())
         }
-        (Command::Poll { wait_ms, positions }, Ok(session)) => {
+        (Command::Poll(asked), Ok(session)) => {
             let poll = Poll {
                 id: id.map(Box::from),
-                modern: wait_ms.is_some() || positions.is_some(),
+                modern: asked.is_modern(),
             };
-            return hold(core, now, key, context, session, poll, (wait_ms, positions));
+            return hold(core, now, key, context, session, poll, asked);
         }
-        (Command::Poll { wait_ms, positions }, Err(problem)) => {
-            let modern = wait_ms.is_some() || positions.is_some();
+        (Command::Poll(asked), Err(problem)) => {
+            let modern = asked.is_modern();
             let refused = (context.polling.refuse_poll)(problem, id, modern);
             return core.answer(now, key, &context, &refused);
         }
         (_, Err(problem)) => Some(Reply::Refused(problem)),
         (Command::Subscribe { channel, since }, Ok(session)) => {
             let reply = dispatch::subscribe(core, session, &channel, since);
+            if let Some(since) = since {
+                // The answer to a poll may overtake this one.
+                core.hub.owe_gap(session, &channel, since);
+            }
             fanout::deliver(core, now, session);
             Some(reply)
         }
@@ -137,10 +141,10 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
 fn stopping(core: &mut Core, now: Time, key: ConnKey, context: &RequestContext, call: &Call<'_>) {
     let id = call.id.as_deref();
     let answer = match &call.command {
-        Command::Poll { wait_ms, positions } => {
+        Command::Poll(asked) => {
             let poll = Poll {
                 id: id.map(Box::from),
-                modern: wait_ms.is_some() || positions.is_some(),
+                modern: asked.is_modern(),
             };
             (context.polling.end)(&poll, &Ending::Stopping)
         }
@@ -173,6 +177,11 @@ fn connect(
     };
     let session = match found {
         Some(session) => {
+            // The newest transport wins: what is written to the one before is lost.
+            if let Some(before) = core.hub.session(session)?.stream {
+                core.hub.detach(now, session, before);
+                core.superseded.push(Core::conn_of(before));
+            }
             // It has just been told that it goes on: its first poll may be slow.
             core.hub.renew(now, session);
             session
@@ -213,7 +222,7 @@ fn hold(
     context: RequestContext,
     session: SessionKey,
     poll: Poll,
-    (wait_ms, positions): (Option<u64>, Option<Positions<'_>>),
+    asked: Asked<'_>,
 ) {
     let left = core.conns.get(key).is_some_and(|conn| match &conn.role {
         Role::Http(http) => http.finished,
@@ -229,17 +238,21 @@ fn hold(
     if poll.modern {
         core.hub.set_modern(session);
     }
-    if let Some(positions) = positions {
-        dispatch::resume(core, session, &positions, Asking::Poll);
+    if let Some(batch) = asked.batch {
+        core.hub.acknowledge(session, batch);
+    }
+    if let Some(positions) = &asked.positions {
+        dispatch::resume(core, session, positions, Asking::Poll);
     }
     let most_ms = core.config.poll_hold_ms;
     let held = Held {
         session,
         // An answer without a body cannot be begun with a blank.
         endless: context.polling.blanks && !poll.modern && !context.framing.head_only,
-        due_ms: now.after(wait_ms.unwrap_or(most_ms).min(most_ms)),
+        due_ms: now.after(asked.wait_ms.unwrap_or(most_ms).min(most_ms)),
         poll,
         context,
+        numbered: asked.batch.is_some(),
         begun: false,
         chunked: false,
     };

@@ -209,7 +209,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, ca
             }
         }
         // Not read as one over a stream.
-        Command::Poll { .. } => return,
+        Command::Poll(_) => return,
     };
     // Protocol A.5: nothing unasked. A refusal is said even without an id: the
     // alternative is silence.

@@ -24,12 +24,7 @@ pub enum Command<'a> {
         positions: Option<Vec<(Cow<'a, str>, Position)>>,
     },
     /// Hold this request until there is something to say.
-    Poll {
-        /// How long at most; clients of the new kind say it.
-        wait_ms: Option<u64>,
-        /// What was seen before; `None` from old clients.
-        positions: Option<Vec<(Cow<'a, str>, Position)>>,
-    },
+    Poll(Asked<'a>),
     /// Subscribe to a channel, from here on or from behind `since`.
     Subscribe {
         channel: Cow<'a, str>,
@@ -39,6 +34,24 @@ pub enum Command<'a> {
     Unsubscribe { channel: Cow<'a, str> },
     /// Pass `data` on to the app.
     Message { data: Cow<'a, str> },
+}
+
+/// What a poll says. Old clients say nothing of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// How long it may be held at most.
+    pub wait_ms: Option<u64>,
+    /// How far each channel was read.
+    pub positions: Option<Vec<(Cow<'a, str>, Position)>>,
+    /// The number of the last batch that was got; 0 before the first.
+    pub batch: Option<u32>,
+}
+
+impl Asked<'_> {
+    /// Whether the client takes several messages, none, and errors.
+    pub fn is_modern(&self) -> bool {
+        self.wait_ms.is_some() || self.positions.is_some() || self.batch.is_some()
+    }
 }
 
 /// A command with what is needed to answer it.
@@ -230,6 +243,8 @@ pub struct Batch {
     /// What the transport has written so far.
     pub body: Vec<u8>,
     pub count: usize,
+    /// The number by which its client acknowledges it; 0: it does not.
+    pub number: u32,
 }
 
 /// A transport whose client asks with HTTP requests.
@@ -297,10 +312,12 @@ fn command(
             session,
             positions: envelope.positions.map(read_positions),
         },
-        Some("poll") if polls => Command::Poll {
+        Some("poll") if polls => Command::Poll(Asked {
             wait_ms: envelope.wait_ms,
             positions: envelope.positions.map(read_positions),
-        },
+            // A number that we cannot have given acknowledges nothing, as 0 does.
+            batch: envelope.batch.map(|batch| batch.try_into().unwrap_or(0)),
+        }),
         Some("channel-subscribe") => Command::Subscribe {
             channel: envelope.channel.ok_or_else(no_channel)?,
             since: match envelope.since {

@@ -100,7 +100,9 @@ fn seal(batch: Batch, poll: &Poll) -> Vec<u8> {
     json.extend_from_slice(poll.id.as_deref().unwrap_or("null").as_bytes());
     json.extend_from_slice(b",\"messages\":[");
     json.extend_from_slice(&batch.body);
-    json.extend_from_slice(b"]}");
+    json.push(b']');
+    xhr::number(&mut json, batch.number);
+    json.push(b'}');
     let mut body = Vec::with_capacity(json.len() + 40);
     jsonp::response(&mut body, &json);
     body
@@ -190,11 +192,14 @@ mod tests {
             id: Some("3".into()),
             modern: true,
         };
-        let mut batch = Batch::default();
+        let mut batch = Batch {
+            number: 7,
+            ..Batch::default()
+        };
         add(&mut batch, &poll, br#""data":"1"}"#, false);
         add(&mut batch, &poll, br#""data":"2"}"#, true);
         let script = seal(batch, &poll);
-        assert_eq!(script, br#"Chloe.JsonpTransport.response({"type":"poll","version":1,"id":3,"messages":[{"data":"1"},{"data":"2"}]});"#);
+        assert_eq!(script, br#"Chloe.JsonpTransport.response({"type":"poll","version":1,"id":3,"messages":[{"data":"1"},{"data":"2"}],"batch":7});"#);
         let refused = |modern| refuse_poll(Problem::unknown_session(), Some("3"), modern);
         assert!(!refused(true).body.is_empty());
         assert!(refused(false).body.is_empty(), "no storm of old pages");

@@ -90,8 +90,17 @@ fn seal(mut batch: Batch, _: &Poll) -> Vec<u8> {
     if batch.count == 0 {
         batch.body.extend_from_slice(b"{\"messages\":[");
     }
-    batch.body.extend_from_slice(b"]}");
+    batch.body.push(b']');
+    number(&mut batch.body, batch.number);
+    batch.body.push(b'}');
     batch.body
+}
+
+/// Writes the number of a batch that its client acknowledges, as the last key of an object.
+pub fn number(out: &mut Vec<u8>, number: u32) {
+    if number > 0 {
+        out.extend_from_slice(format!(",\"batch\":{number}").as_bytes());
+    }
 }
 
 fn end(poll: &Poll, ending: &Ending) -> Option<Answer> {
@@ -128,13 +137,16 @@ mod tests {
             modern: true,
         };
         assert_eq!(seal(Batch::default(), &poll), br#"{"messages":[]}"#);
-        let mut batch = Batch::default();
-        add(&mut batch, &poll, br#""data":"1"}"#, false);
-        add(&mut batch, &poll, br#""data":"2"}"#, true);
-        assert_eq!(
-            seal(batch, &poll),
-            br#"{"messages":[{"data":"1"},{"data":"2"}]}"#
-        );
+        for (number, told) in [(0, ""), (7, r#","batch":7"#)] {
+            let mut batch = Batch {
+                number,
+                ..Batch::default()
+            };
+            add(&mut batch, &poll, br#""data":"1"}"#, false);
+            add(&mut batch, &poll, br#""data":"2"}"#, true);
+            let body = format!(r#"{{"messages":[{{"data":"1"}},{{"data":"2"}}]{told}}}"#);
+            assert_eq!(seal(batch, &poll), body.as_bytes());
+        }
     }
 
     #[test]

@@ -40,11 +40,25 @@ pub struct Polls {
     /// Kept-alive connections that wait for the next request.
     idle: Vec<SocketId>,
     count: u64,
+    /// The number of the last batch that came on this connection.
+    batch: u64,
 }
 
 impl Polls {
     fn is_polling(&self) -> bool {
         self.exchanges.iter().any(|e| e.purpose == Purpose::Poll)
+    }
+
+    /// Another poll's answer was begun before: scripts run in the order in which they came.
+    fn is_behind(&self, network: &Network, number: usize) -> bool {
+        let exchange = &self.exchanges[number];
+        let begun = exchange.begun(network);
+        let mut polls = self.exchanges.iter();
+        exchange.purpose == Purpose::Poll
+            && polls.any(|other| {
+                let before = other.begun(network);
+                other.purpose == Purpose::Poll && before.is_some() && before < begun
+            })
     }
 
     fn is_commanding(&self) -> bool {
@@ -55,6 +69,7 @@ impl Polls {
 
 impl Browser {
     pub fn open_polls(&mut self, world: &mut World) {
+        self.polls.batch = 0;
         let mut message = self.connect_message();
         if self.way == Way::Jsonp {
             message["id"] = self.number.into();
@@ -123,6 +138,7 @@ impl Browser {
         if self.modern {
             message["wait"] = world.dice.pick(&[0, 1_000, 5_000, 60_000]).into();
             message["positions"] = self.reader.positions();
+            message["batch"] = self.polls.batch.into();
         }
         if self.way == Way::Jsonp {
             message["id"] = self.number.into();
@@ -144,7 +160,11 @@ impl Browser {
             .exchanges
             .iter()
             .position(|e| e.purpose == Purpose::Poll);
-        let mut exchange = self.polls.exchanges.remove(place.expect("a poll"));
+        let place = place.expect("a poll");
+        if self.polls.is_behind(&world.network, place) {
+            return;
+        }
+        let mut exchange = self.polls.exchanges.remove(place);
         let name = self.name().to_owned();
         world.log(|| format!("{name}: breaks its poll"));
         let socket = &mut world.network.sockets[exchange.socket];
@@ -206,15 +226,7 @@ impl Browser {
             let exchange = &self.polls.exchanges[number];
             let socket = exchange.socket;
             let begun = exchange.begun(&world.network);
-            let mut polls = self.polls.exchanges.iter();
-            let poll = exchange.purpose == Purpose::Poll;
-            let behind = poll
-                && polls.any(|other| {
-                    let before = other.begun(&world.network);
-                    other.purpose == Purpose::Poll && before.is_some() && before < begun
-                });
-            if behind {
-                // Scripts run in the order in which they came.
+            if self.polls.is_behind(&world.network, number) {
                 number += 1;
                 continue;
             }
@@ -466,6 +478,9 @@ impl Browser {
             return self.lose(world);
         }
         self.alive_ms = self.alive_ms.max(self.poll_sent_ms);
+        if let Some(batch) = answer["batch"].as_u64() {
+            self.polls.batch = batch;
+        }
         for message in answer["messages"].as_array().expect("messages") {
             self.receive(world, message);
         }

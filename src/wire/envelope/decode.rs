@@ -38,6 +38,8 @@ pub struct Envelope<'a> {
     pub since: Option<Cow<'a, str>>,
     /// `wait`: how long a poll may be held, in milliseconds.
     pub wait_ms: Option<u64>,
+    /// The number of the last batch that a poll's client has got; 0 before the first.
+    pub batch: Option<u64>,
 }
 
 /// A message's id: the JSON text of a number or a string of at most
@@ -168,6 +170,7 @@ struct Raw<'a> {
     positions: Option<&'a str>,
     since: Option<&'a str>,
     wait: Option<&'a str>,
+    batch: Option<&'a str>,
 }
 
 impl<'a> Raw<'a> {
@@ -182,6 +185,7 @@ impl<'a> Raw<'a> {
             "positions" => &mut self.positions,
             "since" => &mut self.since,
             "wait" => &mut self.wait,
+            "batch" => &mut self.batch,
             _ => return None,
         })
     }
@@ -201,7 +205,8 @@ impl<'a> Raw<'a> {
             session_id: self.session_id.map(session_id).transpose()?,
             positions: self.positions.map(positions).transpose()?,
             since: string("since", self.since)?,
-            wait_ms: self.wait.map(wait_ms).transpose()?,
+            wait_ms: whole("wait", "a number of milliseconds", self.wait)?,
+            batch: whole("batch", "the number of a batch, or 0", self.batch)?,
         })
     }
 }
@@ -302,12 +307,18 @@ fn positions<'a>(raw: &'a str) -> Result<BTreeMap<Cow<'a, str>, Cow<'a, str>>, E
         .map_err(|_| EnvelopeError::WrongKind { key, wanted })
 }
 
-/// Whole milliseconds; a fraction, which JavaScript's arithmetic may leave, is dropped.
-fn wait_ms(raw: &str) -> Result<u64, EnvelopeError> {
-    let (key, wanted) = ("wait", "a number of milliseconds");
+/// A whole number; a fraction, which JavaScript's arithmetic may leave, is dropped.
+fn whole(
+    key: &'static str,
+    wanted: &'static str,
+    raw: Option<&str>,
+) -> Result<Option<u64>, EnvelopeError> {
+    let Some(raw) = raw else {
+        return Ok(None);
+    };
     match raw.parse::<f64>() {
-        // The cast saturates, and the caller caps the wait anyway.
-        Ok(number) if is_number(raw) && number >= 0.0 => Ok(number as u64),
+        // The cast saturates, and the callers have limits of their own.
+        Ok(number) if is_number(raw) && number >= 0.0 => Ok(Some(number as u64)),
         _ => Err(EnvelopeError::WrongKind { key, wanted }),
     }
 }
@@ -333,13 +344,13 @@ mod tests {
     #[test]
     fn the_new_clients_messages_are_read() {
         let text = r#" {"type":"connect","id":"a<b","positions":{"n\u00e9ws":"x:1","b":"y:2","b":"y:3"},
-            "since":"x:4","wait":25000.9,"unknown":[{}]}"#;
+            "since":"x:4","wait":25000.9,"batch":7,"unknown":[{}]}"#;
         let envelope = decode(text).unwrap();
         let positions = envelope.positions.unwrap();
         let positions: Vec<_> = positions.iter().map(|(c, p)| (&**c, &**p)).collect();
         assert_eq!(positions, [("b", "y:3"), ("néws", "x:1")]);
         assert_eq!(envelope.since.as_deref(), Some("x:4"));
-        assert_eq!(envelope.wait_ms, Some(25_000));
+        assert_eq!((envelope.wait_ms, envelope.batch), (Some(25_000), Some(7)));
         let id = envelope.id.unwrap();
         assert_eq!((id.raw(), id.number()), ("\"a<b\"", None));
         assert_eq!(
@@ -382,6 +393,10 @@ mod tests {
             (r#"{"sessionId":[]}"#, wrong("sessionId", "a string")),
             (r#"{"wait":-1}"#, wrong("wait", "a number of milliseconds")),
             (r#"{"wait":"1"}"#, wrong("wait", "a number of milliseconds")),
+            (
+                r#"{"batch":-1}"#,
+                wrong("batch", "the number of a batch, or 0"),
+            ),
         ];
         for (text, error) in cases {
             assert_eq!(decode(text).unwrap_err().error, error, "{text}");
