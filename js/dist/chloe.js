@@ -367,16 +367,15 @@
         this._places.set(channel, { epoch, offset });
         return true;
       }
-      const sameEpoch = !epoch || !place.epoch || epoch === place.epoch;
-      if (sameEpoch && offset <= place.offset) return false;
+      if ((!epoch || epoch === place.epoch) && offset <= place.offset) return false;
       place.offset = offset;
       if (epoch) place.epoch = epoch;
       return true;
     }
     /**
-     * Takes what an answer says of a channel. When nothing was missed, the deliveries between
-     * our place and the answer's are still to come: then ours is kept, and only the epoch learnt.
-     * False: something may have been missed since our place.
+     * Takes what an answer says of a channel. Deliveries may have overtaken it; and when nothing was
+     * missed, those between our place and the answer's are still to come: then ours is kept, and
+     * only the epoch learnt. False: something may have been missed since our place.
      */
     settle(channel, position, recovered) {
       if (!position) return true;
@@ -384,10 +383,14 @@
       const epoch = position.slice(0, colon);
       const offset = +position.slice(colon + 1);
       const place = this._places.get(channel);
-      const overtaken = place && !place.epoch;
-      if (place && (overtaken || recovered && place.epoch === epoch)) place.epoch = epoch;
-      else this._places.set(channel, { epoch, offset });
-      return !place || !!overtaken || !!recovered;
+      const known = place && place.epoch;
+      const ours = place && (place.offset >= offset ? !known || known === epoch : recovered && known === epoch);
+      this._places.set(channel, { epoch, offset: ours ? place.offset : offset });
+      return !place || !!recovered || !!ours && !known;
+    }
+    /** A session of its own begins: nobody will tell any more of which life an offset was. */
+    begin() {
+      this._places.forEach((place, channel) => (!place.epoch || channel === SESSION) && this.forget(channel));
     }
     /** Forgets a channel: whoever subscribes to it again starts with what comes then. */
     forget(channel) {
@@ -424,6 +427,7 @@
       this._asks = { queue: [] };
       this._messages = { queue: [] };
       this._polling = false;
+      this._batch = 0;
       this._backoff = new Backoff();
       this._timers = [];
     }
@@ -451,12 +455,16 @@
         version: VERSION,
         sessionId: link.sessionId(),
         wait: WAIT_MS,
-        positions: link.positions()
+        positions: link.positions(),
+        batch: this._batch
       };
       this._request(poll, WAIT_MS + GRACE_MS, (answer) => {
         if (answer && answer.code === "stopping" && this._messages.busy) this._stopping = answer;
         else if (!answer || !answer.messages) this._lose(answer);
-        else this._heard(answer.messages, began);
+        else {
+          this._batch = answer.batch || this._batch;
+          this._heard(answer.messages, began);
+        }
       });
     }
     _heard(messages, began) {
@@ -627,7 +635,7 @@
       return urlOf(this._link.address, "http", "/chloe/jsonp.js?data=") + encodeURIComponent(encode(message));
     }
     _refuse(message, done) {
-      const sentence = "This message is too long for JSONP, whose messages travel in a URL of at most " + URL_LENGTH_MAX + " characters. Send less at a time.";
+      const sentence = "This is too long for JSONP, where a message is a URL of at most " + URL_LENGTH_MAX + " characters.";
       setTimeout(() => this._closed || done(refusal("too_long", sentence, message)));
     }
   };
@@ -848,7 +856,7 @@
     /** Brings a new connection to where the page is: session, subscriptions, messages that waited. */
     _resume(answer) {
       const channels = answer.channels || {};
-      if (!answer.resumed) this._positions.forget(SESSION);
+      if (!answer.resumed) this._positions.begin();
       this._session = answer.sessionId;
       this._hasConnected = true;
       this._toldOfLoss = false;
@@ -912,10 +920,11 @@
       const message = {
         type: wanted ? "channel-subscribe" : "channel-unsubscribe",
         version: VERSION,
-        channel
+        channel,
+        // With an id a refusal is told on every transport.
+        id: this._nextId()
       };
       if (wanted) {
-        message.id = this._nextId();
         message.since = this._positions.of(channel);
         this._asked.set(message.id, channel);
       }

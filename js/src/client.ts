@@ -172,7 +172,7 @@ export class Chloe {
   /** Brings a new connection to where the page is: session, subscriptions, messages that waited. */
   private _resume(answer: ServerMessage): void {
     const channels = answer.channels || {};
-    if (!answer.resumed) this._positions.forget(SESSION);
+    if (!answer.resumed) this._positions.begin();
     this._session = answer.sessionId;
     this._hasConnected = true;
     this._toldOfLoss = false;
@@ -243,11 +243,12 @@ export class Chloe {
       type: wanted ? 'channel-subscribe' : 'channel-unsubscribe',
       version: VERSION,
       channel,
+      // With an id a refusal is told on every transport.
+      id: this._nextId(),
     };
     if (wanted) {
-      message.id = this._nextId();
       message.since = this._positions.of(channel);
-      this._asked.set(message.id, channel);
+      this._asked.set(message.id as string, channel);
     }
     transport.send(message);
   }

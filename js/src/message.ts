@@ -25,6 +25,8 @@ export interface ClientMessage {
   positions?: PositionTable;
   /** How long a poll may be held, in milliseconds. */
   wait?: number;
+  /** The number of the last answer to a poll that came. */
+  batch?: number;
 }
 
 /** Where a subscription stands, as the answer to a connect tells it. */
@@ -50,6 +52,8 @@ export interface ServerMessage extends Partial<Standing> {
   /** The longest silence of a healthy server, in milliseconds. */
   heartbeat?: number;
   messages?: ServerMessage[];
+  /** The number of an answer to a poll; the next poll says that it came. */
+  batch?: number;
   missed?: number;
   /** What the app answered to a message, if that was JSON. */
   answer?: unknown;

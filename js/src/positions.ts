@@ -1,7 +1,7 @@
 // How far this client has read each channel, so that a reconnect loses and doubles nothing.
 // Knows offsets and epochs; knows nothing of sessions or transports. Used by client.ts.
 
-import { PositionTable } from './message';
+import { PositionTable, SESSION } from './message';
 
 interface Place {
   /** Unknown until the server names it. */
@@ -20,17 +20,17 @@ export class Positions {
       this._places.set(channel, { epoch, offset });
       return true;
     }
-    const sameEpoch = !epoch || !place.epoch || epoch === place.epoch;
-    if (sameEpoch && offset <= place.offset) return false;
+    // Only the first of a life bears its epoch; who does not know that has read of another life.
+    if ((!epoch || epoch === place.epoch) && offset <= place.offset) return false;
     place.offset = offset;
     if (epoch) place.epoch = epoch;
     return true;
   }
 
   /**
-   * Takes what an answer says of a channel. When nothing was missed, the deliveries between
-   * our place and the answer's are still to come: then ours is kept, and only the epoch learnt.
-   * False: something may have been missed since our place.
+   * Takes what an answer says of a channel. Deliveries may have overtaken it; and when nothing was
+   * missed, those between our place and the answer's are still to come: then ours is kept, and
+   * only the epoch learnt. False: something may have been missed since our place.
    */
   settle(channel: string, position: string | undefined, recovered: boolean | undefined): boolean {
     if (!position) return true;
@@ -38,11 +38,16 @@ export class Positions {
     const epoch = position.slice(0, colon);
     const offset = +position.slice(colon + 1);
     const place = this._places.get(channel);
-    // A delivery overtook the answer that names its epoch.
-    const overtaken = place && !place.epoch;
-    if (place && (overtaken || (recovered && place.epoch === epoch))) place.epoch = epoch;
-    else this._places.set(channel, { epoch, offset });
-    return !place || !!overtaken || !!recovered;
+    // Without an epoch: a delivery overtook the answer that names it.
+    const known = place && place.epoch;
+    const ours = place && (place.offset >= offset ? !known || known === epoch : recovered && known === epoch);
+    this._places.set(channel, { epoch, offset: ours ? place.offset : offset });
+    return !place || !!recovered || (!!ours && !known);
+  }
+
+  /** A session of its own begins: nobody will tell any more of which life an offset was. */
+  begin(): void {
+    this._places.forEach((place, channel) => (!place.epoch || channel === SESSION) && this.forget(channel));
   }
 
   /** Forgets a channel: whoever subscribes to it again starts with what comes then. */

@@ -105,7 +105,7 @@ export class JsonpTransport extends PollingTransport implements Connection {
     const key = number + (held ? '' : '.' + ++requestCount);
     let url = this._urlOf(message);
     if (url.length > URL_LENGTH_MAX && message.positions) {
-      // Then the server goes by what it has sent, and only an answer lost on the way is lost.
+      // Then a poll goes by its batch alone, and a connect is told that something may be missing.
       message.positions = {};
       url = this._urlOf(message);
     }
@@ -141,9 +141,7 @@ export class JsonpTransport extends PollingTransport implements Connection {
 
   private _refuse(message: ClientMessage, done: Done): void {
     const sentence =
-      'This message is too long for JSONP, whose messages travel in a URL of at most ' +
-      URL_LENGTH_MAX +
-      ' characters. Send less at a time.';
+      'This is too long for JSONP, where a message is a URL of at most ' + URL_LENGTH_MAX + ' characters.';
     setTimeout(() => this._closed || done(refusal('too_long', sentence, message)));
   }
 }

@@ -36,6 +36,7 @@ export abstract class PollingTransport implements Transport {
   private _asks: Lane = { queue: [] };
   private _messages: Lane = { queue: [] };
   private _polling = false;
+  private _batch = 0;
   /** What ended the polls, while a message still waits for its answer. */
   private _stopping?: ServerMessage;
   private _backoff = new Backoff();
@@ -76,12 +77,16 @@ export abstract class PollingTransport implements Transport {
       sessionId: link.sessionId(),
       wait: WAIT_MS,
       positions: link.positions(),
+      batch: this._batch,
     };
     this._request(poll, WAIT_MS + GRACE_MS, (answer) => {
       // A server that stops has still to answer what the app is being asked.
       if (answer && answer.code === 'stopping' && this._messages.busy) this._stopping = answer;
       else if (!answer || !answer.messages) this._lose(answer);
-      else this._heard(answer.messages, began);
+      else {
+        this._batch = answer.batch || this._batch;
+        this._heard(answer.messages, began);
+      }
     });
   }
 
