@@ -163,7 +163,7 @@ var Connector = class {
     this._enter("connecting");
     if (generation !== this._generation) return;
     if (enabled.length) return this._attempt();
-    this.stop(failure("no_transport", "This browser has none of the transports that the page allows."));
+    this.stop(failure("no_transport", "This browser has none of the transports allowed."));
   }
   _attempt() {
     const candidate = this._candidates.shift();
@@ -516,7 +516,7 @@ var PollingTransport = class {
     const count = (tries.get(message) || 0) + 1;
     tries.set(message, count);
     if (count === TRIES_MAX) {
-      const sentence = "A message got no answer " + count + " times: it is given up.";
+      const sentence = "A message is given up: it got no answer " + count + " times.";
       this._link.receive([refusal("not_sent", sentence, message)]);
     }
   }
@@ -607,7 +607,11 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
       message.positions = {};
       url2 = this._urlOf(message);
     }
-    if (url2.length > URL_LENGTH_MAX) return this._refuse(message, done);
+    if (url2.length > URL_LENGTH_MAX) {
+      const sentence = "This is too long for JSONP: a URL has at most " + URL_LENGTH_MAX + " characters.";
+      setTimeout(() => this._closed || done(refusal("too_long", sentence, message)));
+      return;
+    }
     const script = document.createElement("script");
     const finish = (answer) => {
       clearTimeout(timer);
@@ -631,10 +635,6 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
   }
   _urlOf(message) {
     return urlOf(this._link.address, "http", "/chloe/jsonp.js?data=") + encodeURIComponent(encode(message));
-  }
-  _refuse(message, done) {
-    const sentence = "This is too long for JSONP, where a message is a URL of at most " + URL_LENGTH_MAX + " characters.";
-    setTimeout(() => this._closed || done(refusal("too_long", sentence, message)));
   }
 };
 _JsonpTransport.transportName = "jsonp";
@@ -733,6 +733,7 @@ function answerOf(request) {
 var CONNECT_TIMEOUT_MS = 4e3;
 var ASK_AGAIN_MS = 5e3;
 var TRANSPORTS = [WebSocketTransport, XhrTransport, JsonpTransport];
+var closing;
 var Chloe = class {
   constructor(options = {}) {
     this._listeners = new Callbacks();
@@ -772,7 +773,10 @@ var Chloe = class {
     if (this.state === "connected") this._welcome();
     if (this.state === "closed") {
       this._toldOfLoss = false;
-      this._connector.start();
+      if (closing) {
+        closing.disconnect();
+        setTimeout(() => this._connector.start(), ASK_AGAIN_MS * Math.random());
+      } else this._connector.start();
     }
     return promise;
   }
@@ -837,7 +841,9 @@ var Chloe = class {
         }
         if ((state === "waiting" || state === "closed") && !this._toldOfLoss) {
           this._toldOfLoss = true;
+          closing = this;
           this._call(this._closeCallback);
+          closing = void 0;
         }
       },
       dropped: (error) => {

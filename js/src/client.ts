@@ -20,6 +20,9 @@ const ASK_AGAIN_MS = 5000;
 
 const TRANSPORTS: TransportConstructor[] = [WebSocketTransport, XhrTransport, JsonpTransport];
 
+/** The client whose onclose is being called. */
+let closing: Chloe | undefined;
+
 export interface SendOptions {
   timeoutMs?: number;
   timeout_ms?: number;
@@ -77,7 +80,11 @@ export class Chloe {
     if (this.state === 'connected') this._welcome();
     if (this.state === 'closed') {
       this._toldOfLoss = false;
-      this._connector.start();
+      if (closing) {
+        // In its onclose a page of old makes a new client: this one, in its place, and in no storm.
+        closing.disconnect();
+        setTimeout(() => this._connector.start(), ASK_AGAIN_MS * Math.random());
+      } else this._connector.start();
     }
     return promise;
   }
@@ -152,7 +159,9 @@ export class Chloe {
         }
         if ((state === 'waiting' || state === 'closed') && !this._toldOfLoss) {
           this._toldOfLoss = true;
+          closing = this;
           this._call(this._closeCallback);
+          closing = undefined;
         }
       },
       dropped: (error) => {

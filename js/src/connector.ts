@@ -97,7 +97,7 @@ export class Connector {
     // A listener may have called disconnect().
     if (generation !== this._generation) return;
     if (enabled.length) return this._attempt();
-    this.stop(failure('no_transport', 'This browser has none of the transports that the page allows.'));
+    this.stop(failure('no_transport', 'This browser has none of the transports allowed.'));
   }
 
   private _attempt(): void {

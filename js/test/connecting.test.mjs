@@ -269,6 +269,28 @@ test('onclose is told once for each loss, connect() callbacks once in all', () =
   assert.deepEqual([closed, opened], [2, 1]);
 });
 
+test('a client that is made in the onclose of another takes its place, and comes in a while', () => {
+  const world = new World();
+  const clients = [];
+  const make = () => {
+    const chloe = new world.Chloe({ transports: ['websocket'] });
+    clients.push(chloe);
+    chloe.on('error', () => {});
+    chloe.onclose(make);
+    chloe.connect();
+  };
+  make();
+  world.socket.open();
+  world.socket.say(connected());
+  for (let losses = 1; losses < 5; losses++) {
+    world.socket.die();
+    assert.deepEqual([clients.length, world.sockets.length, world.timers.size], [losses + 1, losses, 1]);
+    world.pass(5000);
+    assert.equal(world.sockets.length, losses + 1);
+  }
+  assert.deepEqual(clients.map((chloe) => chloe.state), ['closed', 'closed', 'closed', 'closed', 'connecting']);
+});
+
 test('the calls of a transport that was given up are not heard', () => {
   const world = new World();
   const chloe = new world.Chloe({ transports: ['xhr'] });

@@ -40,7 +40,7 @@ test('xhr: simple requests, the session and the positions in each poll', () => {
   const poll = world.request('poll');
   assert.match(poll.url, /^http:\/\/chloe\.test:8901\/chloe\/xhr\/\d+\?data=%7B/);
   assert.deepEqual([poll.method, poll.headers, poll.timeout], ['GET', {}, 35000]);
-  assert.deepEqual(poll.message, { type: 'poll', version: 1, sessionId: 's1', wait: 25000, positions: { '/all': 'aa:0' } });
+  assert.deepEqual(poll.message, { type: 'poll', version: 1, sessionId: 's1', wait: 25000, positions: { '/all': 'aa:0' }, batch: 0 });
   poll.answer(200, { messages: [delivery('a', 1), delivery('b', 2)] });
   assert.deepEqual(heard, ['a', 'b']);
   assert.deepEqual(world.request('poll').message.positions, { '/all': 'aa:2' });
@@ -81,6 +81,77 @@ test('xhr: a delivery may overtake the answer to its subscription', () => {
   world.request('poll').answer(200, { messages: [delivery('x', 8, { channel: 'news' }), delivery('y', 9, { channel: 'news' })] });
   assert.deepEqual(news, ['x', 'y']);
   assert.equal(world.request('poll').message.positions.news, 'bb:9');
+});
+
+test('xhr: each poll says which answer came last, and a connection begins anew', () => {
+  const { world } = byXhr();
+  const asked = [];
+  const answer = (status, body) => {
+    asked.push(world.request('poll').message.batch);
+    world.request('poll').answer(status, body);
+  };
+  answer(200, { messages: [delivery('a', 1)], batch: 3 });
+  world.pass(25000);
+  answer(200, { messages: [] });
+  answer(200, { messages: [delivery('b', 2)], batch: 4 });
+  answer(0);
+  world.pass(250);
+  world.request('connect').answer(200, connected({ resumed: true }));
+  answer(200, { messages: [] });
+  assert.deepEqual(asked, [0, 3, 3, 4, 0]);
+});
+
+/** What is told when a delivery of news came, and the connection broke before the answer to its subscription. */
+function overtaken(more) {
+  const { world, chloe, errors } = byXhr();
+  const told = [];
+  chloe.on('gap', ({ channel }) => told.push(channel));
+  chloe.subscribe('news', (data) => told.push(data));
+  world.request('poll').answer(200, { messages: [delivery('x', 8, { channel: 'news' })] });
+  world.request('poll').answer(0);
+  world.pass(250);
+  world.request('connect').answer(200, connected(more));
+  return { world, told, errors };
+}
+
+test('xhr: an offset of an unknown epoch is kept if the answer is not ahead of it', () => {
+  for (const [position, expected, next] of [
+    ['bb:7', ['x'], 'bb:8'],
+    ['bb:8', ['x'], 'bb:8'],
+    ['bb:9', ['x', 'news'], 'bb:9'],
+  ]) {
+    const { world, told } = overtaken({ resumed: true, channels: { news: { position, recovered: false } } });
+    assert.deepEqual(told, expected);
+    assert.equal(world.request('poll').message.positions.news, next);
+  }
+});
+
+test('xhr: an offset of an unknown epoch does not outlive its session', () => {
+  const { world, told } = overtaken({ resumed: false, sessionId: 's2' });
+  const asked = world.request('channel-subscribe');
+  assert.equal(asked.message.since, undefined);
+  asked.answer(200, { type: 'subscribed', version: 1, id: asked.message.id, channel: 'news', position: 'cc:2', recovered: true });
+  world.request('poll').answer(200, { messages: [delivery('y', 3, { channel: 'news' })] });
+  assert.deepEqual(told, ['x', 'y']);
+});
+
+test('xhr: the first of another life is no repetition, though the life before has no name', () => {
+  const { world, chloe } = byXhr();
+  const news = [];
+  chloe.subscribe('news', (data) => news.push(data));
+  world.request('poll').answer(200, { messages: [delivery('x', 8, { channel: 'news' })] });
+  world.request('poll').answer(200, { messages: [delivery('y', 1, { channel: 'news', epoch: 'cc' })] });
+  assert.deepEqual(news, ['x', 'y']);
+});
+
+test('jsonp: the refusal of an unsubscription is told as well', () => {
+  const { world, chloe, errors } = byJsonp();
+  chloe.subscribe('news', () => {});
+  world.respond(world.tag('channel-subscribe'), { type: 'subscribed', version: 1, id: '1', channel: 'news', position: 'bb:7', recovered: true });
+  chloe.unsubscribe('news');
+  const { id } = messageOf(world.tag('channel-unsubscribe').src);
+  world.respond(world.tag('channel-unsubscribe'), { type: 'error', id, code: 'no', message: 'No.' });
+  assert.deepEqual(errors, ['no']);
 });
 
 test('xhr: a long poll goes by POST', () => {
@@ -173,7 +244,7 @@ test('jsonp: what the tags ask, and that they are removed', () => {
   assert.deepEqual(messageOf(world.scripts[0].src), { type: 'connect', version: 1, positions: {}, id: 1 });
   assert.equal(world.tags.length, 1);
   const poll = messageOf(world.tag('poll').src);
-  assert.deepEqual(poll, { type: 'poll', version: 1, sessionId: 's1', wait: 25000, positions: { '/all': 'aa:0' }, id: 1 });
+  assert.deepEqual(poll, { type: 'poll', version: 1, sessionId: 's1', wait: 25000, positions: { '/all': 'aa:0' }, batch: 0, id: 1 });
   world.respond(world.tag('poll'), { type: 'poll', id: 1, version: 1, messages: [delivery('a', 1), delivery('b', 2)] });
   assert.deepEqual(heard, ['a', 'b']);
   chloe.send('hi');

@@ -101,7 +101,7 @@ test('unsubscribe: one callback, then the channel; what is still under way is dr
   assert.equal(world.socket.sent.length, 2);
   chloe.unsubscribe('news');
   chloe.unsubscribe('never there');
-  assert.deepEqual(world.socket.sent.at(-1), { type: 'channel-unsubscribe', version: 1, channel: 'news' });
+  assert.deepEqual(world.socket.sent.at(-1), { type: 'channel-unsubscribe', version: 1, id: '2', channel: 'news' });
   world.socket.say(delivery('late', 1, { channel: 'news' }));
   assert.deepEqual([news, heard], [[], []]);
 });
@@ -184,7 +184,7 @@ test('reconnects with its session and positions; a session that lives keeps its 
   const channels = { '/all': { position: 'aa:0', recovered: true }, news: { position: 'bb:8', recovered: true }, old: { position: 'ee:1' } };
   world.socket.say(connected({ resumed: true, channels }));
   assert.deepEqual(world.socket.sent.slice(1), [
-    { type: 'channel-unsubscribe', version: 1, channel: 'old' },
+    { type: 'channel-unsubscribe', version: 1, id: '3', channel: 'old' },
     { type: 'message', version: 1, id: '2', data: 'meanwhile' },
   ]);
 });

@@ -109,7 +109,11 @@ export class JsonpTransport extends PollingTransport implements Connection {
       message.positions = {};
       url = this._urlOf(message);
     }
-    if (url.length > URL_LENGTH_MAX) return this._refuse(message, done);
+    if (url.length > URL_LENGTH_MAX) {
+      const sentence = 'This is too long for JSONP: a URL has at most ' + URL_LENGTH_MAX + ' characters.';
+      setTimeout(() => this._closed || done(refusal('too_long', sentence, message)));
+      return;
+    }
 
     const script = document.createElement('script');
     const finish = (answer?: ServerMessage) => {
@@ -137,12 +141,6 @@ export class JsonpTransport extends PollingTransport implements Connection {
 
   private _urlOf(message: ClientMessage): string {
     return urlOf(this._link.address, 'http', '/chloe/jsonp.js?data=') + encodeURIComponent(encode(message));
-  }
-
-  private _refuse(message: ClientMessage, done: Done): void {
-    const sentence =
-      'This is too long for JSONP, where a message is a URL of at most ' + URL_LENGTH_MAX + ' characters.';
-    setTimeout(() => this._closed || done(refusal('too_long', sentence, message)));
   }
 }
 

@@ -148,7 +148,7 @@ export abstract class PollingTransport implements Transport {
     const count = (tries.get(message) || 0) + 1;
     tries.set(message, count);
     if (count === TRIES_MAX) {
-      const sentence = 'A message got no answer ' + count + ' times: it is given up.';
+      const sentence = 'A message is given up: it got no answer ' + count + ' times.';
       this._link.receive([refusal('not_sent', sentence, message)]);
     }
   }
