@@ -5,6 +5,7 @@
 //! measure little, and that is no fault.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -103,5 +104,33 @@ fn mistakes_are_told_in_one_line() {
         assert!(!output.status.success(), "{arguments}");
         assert_eq!(errors.lines().count(), 1, "{errors}");
         assert!(errors.contains(expected), "{arguments}: {errors}");
+    }
+}
+
+#[test]
+fn what_was_started_ends_with_it() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_chloe-bench"))
+        .args(["fanout", "--clients", "2", "--seconds", "60"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    // Chloe, and a process of readers.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let started = loop {
+        let text = std::fs::read_to_string(&children).unwrap();
+        let pids: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if pids.len() == 2 {
+            break pids;
+        }
+        assert!(Instant::now() < deadline, "{pids:?}");
+        std::thread::yield_now();
+    };
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    for pid in started {
+        let lives = std::path::Path::new(&format!("/proc/{pid}")).exists();
+        assert!(!lives, "{pid} lives on");
     }
 }

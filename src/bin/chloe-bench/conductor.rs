@@ -10,6 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::clock::now_us;
 use crate::fleet::{Fleet, Totals};
+use crate::interrupt;
 use crate::publisher::{Publisher, Way};
 
 /// The longest that anything may take that ought to happen at once.
@@ -212,6 +213,7 @@ impl Conductor {
     }
 
     fn turn(&mut self, wait: Duration) -> Result<()> {
+        interrupt::check()?;
         let mut events = Events::with_capacity(128);
         let wait = match self.pace {
             Pace::Every { next_us, .. } => {

@@ -5,6 +5,7 @@
 //! uses the codecs. Run by people and by `benches/report`.
 
 mod clock;
+mod interrupt;
 mod stamp;
 mod tally;
 mod latency;
@@ -19,6 +20,8 @@ mod frame;
 mod stream;
 mod polling;
 mod reader;
+#[cfg(test)]
+mod reader_tests;
 mod sign;
 mod publisher;
 mod worker;
@@ -50,6 +53,13 @@ fn run() -> Result<()> {
     if options.help || options.command.is_empty() {
         print!("{}", options::help());
         return Ok(());
+    }
+    let is_measured = !matches!(
+        options.command.as_str(),
+        "worker" | "limit-server" | "check"
+    );
+    if is_measured {
+        interrupt::watch()?;
     }
     match options.command.clone().as_str() {
         "worker" => worker::run(),
