@@ -62,7 +62,8 @@ From before the publication is sent to when the reader has it; in brackets, how 
 
 PUBLISH = """\
 A closed loop again, over kept connections; finished is what is answered. Mosquitto and NATS take
-publications over TCP in their own protocols, all others by HTTP. Sockudo's are signed, as it demands."""
+publications over TCP in their own protocols, all others by HTTP. Pushpin and Sockudo take one over each
+connection, which they close."""
 
 TRANSPORTS = """\
 Of the peers Nchan alone has these; Chloe has long-polling."""
