@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const OPENED_A_SECOND: usize = 500;
 /// Answers are short.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Publications that are answered and not with all readers.
-const BEHIND_MAX: u64 = 256;
+/// Readers may be behind by so many times the publications in flight.
+const BEHIND_TIMES: usize = 8;
 /// Behind the readers' tokens, which are below.
 const PUBLISHERS: usize = 1 << 32;
 
@@ -30,7 +30,7 @@ pub enum Pace {
     /// Not at all.
     Still,
     /// When fewer than that are sent and not answered. Readers may be behind, but no
-    /// more than [`BEHIND_MAX`], so that it is not their slowness that is measured.
+    /// more than [`BEHIND_TIMES`], so that it does not take for ever to catch up.
     Answered { in_flight: usize },
     /// When fewer than that are sent and not answered, or not with all readers.
     Delivered { in_flight: usize },
@@ -281,7 +281,7 @@ impl Conductor {
             Pace::Answered { in_flight } => {
                 let behind_max = match self.fleet.len() {
                     0 => u64::MAX,
-                    _ => self.fleet.completed() + self.given_up + BEHIND_MAX,
+                    _ => self.fleet.completed() + self.given_up + (in_flight * BEHIND_TIMES) as u64,
                 };
                 while self.sent - self.answered < in_flight as u64 && self.sent < behind_max {
                     self.push();
