@@ -22,6 +22,7 @@ use rustix::stdio::dup2_stderr;
 use simple_logger::SimpleLogger;
 
 use super::failure::{Failure, path_failure};
+use super::quiet::Quiet;
 
 /// The name of the log in its folder.
 pub const FILE_NAME: &str = "chloe.log";
@@ -54,18 +55,24 @@ pub struct Log {
 
 impl Log {
     /// Begins to log what is at least as grave as `level`, one of the words of
-    /// the configuration: to the file at `path`, or to standard error.
+    /// the configuration: to the file at `path`, or to standard error; of one
+    /// event so many lines a second, see [`super::quiet`].
     ///
     /// # Errors
     /// The file cannot be written, or the system gives no pipe or no thread.
-    pub fn begin(level: &str, path: Option<&Path>) -> Result<Log, Failure> {
+    pub fn begin(
+        level: &str,
+        lines_per_second_max: u64,
+        path: Option<&Path>,
+    ) -> Result<Log, Failure> {
         let file = path.map(open).transpose()?;
         let log = Log::carry(file, path)
             .map_err(|error| Failure::Failed(format!("cannot begin to log: {error}")))?;
         let level = level.parse().unwrap_or(LevelFilter::Info);
         let logger = SimpleLogger::new().with_level(level).with_utc_timestamps();
+        log::set_max_level(level);
         // Fails only where a logger is set already, which then stays.
-        let _ = logger.init();
+        let _ = log::set_boxed_logger(Box::new(Quiet::new(logger, lines_per_second_max)));
         Ok(log)
     }
 

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod arguments;
 pub mod help;
 
+mod quiet;
 mod logging;
 mod places;
 mod service_links;

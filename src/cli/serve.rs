@@ -57,7 +57,7 @@ pub fn run_server(
     let (predecessor, given) = Predecessor::of_process()?.unzip();
     let ended = (|| {
         let hangup = Hangup::of(log_file.is_some());
-        let log = Log::begin(&config.log_level, log_file)?;
+        let log = Log::begin(&config.log_level, config.log_lines_per_second_max, log_file)?;
         let mut pid_file = match predecessor {
             None => create_pid_file(&config.pid_file)?,
             Some(_) => None,

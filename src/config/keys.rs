@@ -150,6 +150,8 @@ keys! {
     log_dir: PathBuf = PathBuf::new(), check::any;
     /// The least that is logged: off, error, warn, info, debug or trace.
     log_level: String = "info".into(), |value| check::log_level(value);
+    /// The most lines of one event in a second, errors apart; 0 for no limit.
+    log_lines_per_second_max: u64 = 20, check::any;
     /// The file with the process id; empty: start and stop choose it by port.
     pid_file: PathBuf = PathBuf::new(), check::any;
     /// The file that the next start goes on with; empty: none in the foreground.
