@@ -22,7 +22,6 @@ mod polling;
 mod reader;
 #[cfg(test)]
 mod reader_tests;
-mod sign;
 mod publisher;
 mod worker;
 mod fleet;

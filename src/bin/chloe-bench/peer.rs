@@ -91,7 +91,6 @@ pub struct Polling {
 pub enum Publishing {
     Http {
         request: Request,
-        sign: Option<Signing>,
     },
     /// Over a connection: a WebSocket, or plain TCP.
     Connection {
@@ -100,13 +99,6 @@ pub enum Publishing {
         message: Template,
         answer: Vec<u8>,
     },
-}
-
-/// Key and secret of an app of Pusher's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signing {
-    pub key: String,
-    pub secret: String,
 }
 
 /// One server.

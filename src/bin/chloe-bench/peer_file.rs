@@ -4,7 +4,7 @@
 
 use toml::{Table, Value};
 
-use crate::peer::{Answer, Dialogue, Peer, Polling, Publishing, Request, Signing, Take};
+use crate::peer::{Answer, Dialogue, Peer, Polling, Publishing, Request, Take};
 use crate::section::Section;
 
 /// Chloe itself, and the bare server of `limit`.
@@ -147,20 +147,6 @@ fn publishing(mut section: Section) -> Result<Publishing, String> {
     let over = section.needed("over", over)?;
     let publishing = match over.as_str() {
         "http" => {
-            let sign = match section.table.remove("sign") {
-                None => None,
-                Some(Value::Table(table)) => {
-                    let mut sign = section.below("sign", table);
-                    let (key, secret) = (sign.text("key")?, sign.text("secret")?);
-                    let signing = Signing {
-                        key: sign.needed("key", key)?,
-                        secret: sign.needed("secret", secret)?,
-                    };
-                    sign.end()?;
-                    Some(signing)
-                }
-                Some(_) => return Err(section.fault("sign", "{ key, secret } is needed")),
-            };
             let mut made = request(&mut section, &mut Vec::new())?;
             if !made.takes.is_empty() {
                 return Err(section.fault("take", "nothing is taken from a publisher's answers"));
@@ -168,10 +154,7 @@ fn publishing(mut section: Section) -> Result<Publishing, String> {
             if made.method == "GET" {
                 made.method = "POST".to_owned();
             }
-            Publishing::Http {
-                request: made,
-                sign,
-            }
+            Publishing::Http { request: made }
         }
         "ws" | "tcp" => {
             let dialogue = take_dialogue(&mut section)?;

@@ -13,8 +13,7 @@ use memchr::memmem;
 use mio::net::TcpStream;
 
 use crate::http::encode_request;
-use crate::peer::{Publishing, Request, Signing};
-use crate::sign;
+use crate::peer::{Publishing, Request};
 use crate::socket::{self, Location, is_connected};
 use crate::stamp::{Scanner, Stamp};
 use crate::stream::{Plan, Stream, Wrapping, wrap};
@@ -25,7 +24,6 @@ use crate::template::{Template, Values};
 pub enum Way {
     Http {
         request: Box<Request>,
-        sign: Option<Signing>,
         location: Location,
         limits: HttpLimits,
     },
@@ -40,9 +38,8 @@ impl Way {
     /// As the peer's file says, to the server at `location`.
     pub fn new(publishing: Publishing, location: Location) -> Way {
         match publishing {
-            Publishing::Http { request, sign } => Way::Http {
+            Publishing::Http { request } => Way::Http {
                 request: Box::new(request),
-                sign,
                 location,
                 limits: HttpLimits::default(),
             },
@@ -165,16 +162,10 @@ impl Publisher {
         let out = self.outbox.tail();
         match way {
             Way::Http {
-                request,
-                sign,
-                location,
-                ..
+                request, location, ..
             } => {
                 let path = location.path.as_deref();
-                match sign {
-                    None => encode_request(out, request, &location.authority, path, &values),
-                    Some(signing) => push_signed(out, request, signing, location, &values),
-                }
+                encode_request(out, request, &location.authority, path, &values);
             }
             Way::Connection { plan, message, .. } => wrap(plan, out, &message.filled(&values)),
         }
@@ -235,21 +226,6 @@ impl Publisher {
         }
         Ok(u64::from(self.answered - before))
     }
-}
-
-fn push_signed(
-    out: &mut Vec<u8>,
-    request: &Request,
-    signing: &Signing,
-    location: &Location,
-    values: &Values<'_>,
-) {
-    let own = request.path.filled(values);
-    let path = location.path.clone();
-    let path = path.unwrap_or_else(|| String::from_utf8_lossy(&own).into_owned());
-    let query = sign::query(signing, &path, &request.body.filled(values));
-    let signed = format!("{path}?{query}");
-    encode_request(out, request, &location.authority, Some(&signed), values);
 }
 
 fn read_all(tcp: &mut TcpStream, scratch: &mut [u8], input: &mut Vec<u8>) -> Result<()> {
