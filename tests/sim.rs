@@ -19,6 +19,8 @@ mod reader;
 mod ledger;
 #[path = "sim/turn.rs"]
 mod turn;
+#[path = "sim/process.rs"]
+mod process;
 #[path = "sim/http.rs"]
 mod http;
 #[path = "sim/mood.rs"]

@@ -247,6 +247,11 @@ impl Server {
     /// What outlives the process: history, sessions with their cursors, and
     /// messages that the app has not taken. For the end: the relay is stopped.
     pub fn save(&mut self, now: Time) -> Vec<u8> {
+        self.now = now;
+        self.core.callbacks.keep();
+        self.core.callbacks.abandon(now);
+        // What has become of messages by then is remembered with them.
+        self.pump();
         state::save(&mut self.core, now)
     }
 

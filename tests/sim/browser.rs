@@ -55,13 +55,17 @@ pub struct Browser {
     pub waiting: BTreeMap<u64, Wish>,
     pub stream: Option<Stream>,
     pub polls: Polls,
-    /// When it last did what keeps its session alive.
+    /// The server's life in which its session began.
+    pub life: usize,
+    /// When its session was alive for certain.
     pub alive_ms: u64,
     /// When the poll was sent whose answer is being read.
     pub poll_sent_ms: u64,
     pub resumed: u64,
     /// The ids of messages that were sent with one, by their text.
     ids: HashMap<String, u64>,
+    /// The positions that subscriptions under way were to go on from, by id.
+    sinces: HashMap<u64, String>,
     /// Ids that were answered: one that was sent twice may be answered twice.
     done: HashSet<u64>,
     /// The way to the server is gone; it notices after so many steps.
@@ -88,10 +92,12 @@ impl Browser {
             waiting: BTreeMap::new(),
             stream: None,
             polls: Polls::default(),
+            life: 0,
             alive_ms: world.now.ms,
             poll_sent_ms: world.now.ms,
             resumed: 0,
             ids: HashMap::new(),
+            sinces: HashMap::new(),
             done: HashSet::new(),
             dark: None,
             said: 0,
@@ -232,12 +238,14 @@ impl Browser {
 
     /// The message of a wish; with an id it is answered.
     pub fn message_of(&mut self, world: &mut World, wish: &Wish) -> (Value, Option<u64>) {
+        let mut asked = None;
         let mut message = match wish {
             Wish::Subscribe(channel) => {
                 self.reader.join(channel);
                 let mut message = json!({"type": "channel-subscribe", "channel": channel});
                 let since = self.reader.positions()[channel].clone();
                 if self.modern && !since.is_null() {
+                    asked = since.as_str().map(str::to_owned);
                     message["since"] = since;
                     self.reader.catch_up(channel);
                 }
@@ -270,6 +278,7 @@ impl Browser {
         }
         if let Some(id) = id {
             message["id"] = id.into();
+            self.sinces.extend(asked.map(|asked| (id, asked)));
         }
         let name = self.name();
         world.log(|| format!("{name}: sends {message}"));
@@ -288,6 +297,7 @@ impl Browser {
         if resumed {
             self.resumed += 1;
             assert_eq!(self.session.as_deref(), Some(session.as_str()), "{name}");
+            assert_eq!(self.life, world.life(), "{name}: resumed from nothing");
         } else {
             self.begin(world, &session);
         }
@@ -295,8 +305,14 @@ impl Browser {
         assert!(channels.contains_key("/all"), "{name}: {answer}");
         for (channel, told) in channels {
             let asked = self.asked[channel].as_str().map(str::to_owned);
+            let known = self.reader.interests.get(channel).is_some_and(|i| i.sure);
             self.reader
                 .settle(&world.shadow, channel, told, asked.as_deref());
+            let sure = resumed && known && asked.is_some() && !world.tight;
+            assert!(
+                !sure || told["recovered"] == true,
+                "{name}: {channel} is lost: {answer}"
+            );
         }
         let lost: Vec<String> = self
             .reader
@@ -326,11 +342,13 @@ impl Browser {
             let age_ms = world.now.ms - self.alive_ms.min(world.now.ms);
             let name = self.name();
             world.log(|| format!("{name}: a new session, {age_ms} ms after"));
+            let may = age_ms >= world.config.session_ttl_ms || world.stopping;
+            assert!(
+                may || self.life != world.life(),
+                "{name}: its session is not known any more after {age_ms} ms"
+            );
         }
-        // What was sent in the session before is not sent again in another.
-        let ids = &self.ids;
-        self.wishes
-            .retain(|wish| !matches!(wish, Wish::Say(text) if ids.contains_key(text)));
+        self.life = world.life();
         self.session = Some(session.to_owned());
         world.sessions.push(session.to_owned());
         self.reader.begin();
@@ -380,7 +398,10 @@ impl Browser {
         match (kind, wish) {
             ("subscribed", Wish::Subscribe(channel)) => {
                 assert_eq!(message["channel"], channel, "{name}");
-                self.reader.settle(&world.shadow, &channel, message, None);
+                let id = message["id"].as_u64().expect("a number");
+                let asked = self.sinces.remove(&id);
+                self.reader
+                    .settle(&world.shadow, &channel, message, asked.as_deref());
             }
             ("unsubscribed", Wish::Unsubscribe(channel)) => {
                 self.reader.left(&world.shadow, &channel);

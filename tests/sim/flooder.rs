@@ -30,6 +30,7 @@ impl Flooder {
             }
             return;
         };
+        world.look(id);
         let held = world.network.sockets[id].delivered - self.answered;
         assert!(held < HELD_MAX, "{held} bytes of requests are held");
         if world.network.calm || world.dice.chance(10) {

@@ -7,6 +7,7 @@ use super::network::{Network, SocketId, Stage};
 
 /// What the app said to a message, and when the server has read what decides.
 struct Answer {
+    session: String,
     socket: SocketId,
     end: u64,
 }
@@ -25,8 +26,9 @@ pub struct Sent {
     pub rejected: bool,
     /// It was sent again, so that its place among the others is not certain.
     pub again: bool,
-    webhook_id: String,
-    attempts: Vec<SocketId>,
+    /// Under which `webhook-id` each session's relay brings it.
+    webhook_ids: HashMap<String, String>,
+    attempts: Vec<(String, SocketId)>,
     answers: Vec<Answer>,
 }
 
@@ -50,7 +52,7 @@ impl Ledger {
             taken: false,
             rejected: false,
             again: false,
-            webhook_id: String::new(),
+            webhook_ids: HashMap::new(),
             attempts: Vec::new(),
             answers: Vec::new(),
         });
@@ -87,24 +89,24 @@ impl Ledger {
             );
             let out = &self.sent[before];
             assert!(
-                !out.is_out(network),
+                !out.is_out(network, session),
                 "{text:?} comes while {:?} is out",
                 out.text
             );
         }
         let sent = &mut self.sent[number];
-        assert!(
-            sent.webhook_id.is_empty() || sent.webhook_id == id,
-            "{text:?} comes again as another"
-        );
-        for answer in &sent.answers {
+        // Another session is another sender, to whom nobody said that it was sent.
+        let known = sent.webhook_ids.entry(session.to_owned());
+        let known = known.or_insert_with(|| id.to_owned());
+        assert_eq!(known, id, "{text:?} comes again as another");
+        let answers = sent.answers.iter();
+        for answer in answers.filter(|answer| answer.session == session) {
             assert!(
                 network.sockets[answer.socket].delivered < answer.end,
                 "{text:?} comes again, and was answered"
             );
         }
-        sent.webhook_id = id.to_owned();
-        sent.attempts.push(socket);
+        sent.attempts.push((session.to_owned(), socket));
     }
 
     /// The app has sent an answer, and one that decides when the server has read up to `end`.
@@ -112,20 +114,41 @@ impl Ledger {
         let sent = self.of(text);
         sent.taken |= status < 300;
         sent.rejected |= status >= 300;
-        sent.answers.push(Answer { socket, end });
-        sent.attempts.retain(|attempt| *attempt != socket);
+        let attempts = sent.attempts.iter();
+        let asked = attempts.rev().find(|attempt| attempt.1 == socket);
+        sent.answers.push(Answer {
+            session: asked.expect("it was asked").0.clone(),
+            socket,
+            end,
+        });
+        sent.attempts.retain(|attempt| attempt.1 != socket);
     }
 
     /// The app has failed to answer, in whatever way.
     pub fn fail(&mut self, text: &str, socket: SocketId) {
-        self.of(text).attempts.retain(|attempt| *attempt != socket);
+        let attempts = &mut self.of(text).attempts;
+        attempts.retain(|attempt| attempt.1 != socket);
+    }
+
+    /// The server's wall clock has leapt while it was not there: for it
+    /// everything is older by so much.
+    pub fn grow_older(&mut self, ms: u64) {
+        for sent in &mut self.sent {
+            sent.sent_ms = sent.sent_ms.saturating_sub(ms);
+        }
+    }
+
+    /// The server knows of nothing any more.
+    pub fn forget(&mut self) {
+        self.sent.iter_mut().for_each(|sent| sent.certain = false);
     }
 }
 
 impl Sent {
     /// An attempt is under way.
-    fn is_out(&self, network: &Network) -> bool {
-        self.attempts.iter().any(|socket| {
+    fn is_out(&self, network: &Network, session: &str) -> bool {
+        let attempts = self.attempts.iter();
+        attempts.filter(|(of, _)| of == session).any(|(_, socket)| {
             let socket = &network.sockets[*socket];
             socket.stage == Stage::Open && !socket.reset && !socket.finished
         })

@@ -32,8 +32,10 @@ pub struct Socket {
     pub key: Option<ConnKey>,
     /// On the way to the server.
     pub inbound: VecDeque<u8>,
-    /// How many bytes the server has been handed, and how many it has written.
+    /// How many bytes the server has been handed, in all and before it began to
+    /// stop, and how many it has written.
     pub delivered: u64,
+    pub before_stop: u64,
     pub written: u64,
     /// When, in the order of all writes, the bytes on their way were begun.
     pub begun: u64,
@@ -57,6 +59,8 @@ pub struct Socket {
     pub leapt: bool,
     /// What is accepted when the server has so many bytes: publications by number.
     pub marks: VecDeque<(u64, usize)>,
+    /// The process that it is, or was, connected to.
+    pub process: usize,
     /// Nothing comes from there any more, and nobody said so.
     void: Option<Void>,
     sent: u64,
@@ -90,6 +94,8 @@ pub struct Network {
     pub calm: bool,
     /// Connections that ended without a word.
     pub vanished: u64,
+    /// The number of the process that listens.
+    pub process: usize,
 }
 
 impl Network {
@@ -101,6 +107,7 @@ impl Network {
             key: None,
             inbound: VecDeque::new(),
             delivered: 0,
+            before_stop: u64::MAX,
             written: 0,
             begun: 0,
             outbound: VecDeque::new(),
@@ -114,6 +121,7 @@ impl Network {
             shut: false,
             leapt: false,
             marks: VecDeque::new(),
+            process: self.process,
             void: None,
             sent: 0,
         });
@@ -208,6 +216,13 @@ impl Network {
         !socket.reset && !socket.finished && !socket.shut && socket.stage != Stage::Closed
     }
 
+    /// The server has this connection, and it leads to its peer.
+    pub fn is_attached(&self, id: SocketId) -> bool {
+        let socket = &self.sockets[id];
+        let open = socket.stage == Stage::Open && !socket.finished;
+        open && !socket.reset && socket.void.is_none()
+    }
+
     pub fn finish(&mut self, id: SocketId) {
         let socket = &mut self.sockets[id];
         socket.finished |= socket.void.is_none();
@@ -285,6 +300,34 @@ impl Network {
                 "{id} vanished, and {age_ms} ms later the server has not noticed"
             );
         }
+    }
+
+    /// The server begins to stop.
+    pub fn note_stop(&mut self) {
+        for &id in &self.live {
+            let socket = &mut self.sockets[id];
+            socket.before_stop = socket.delivered;
+        }
+    }
+
+    /// The server's process ends, and its sockets with it. What it has written
+    /// may arrive or not. Who waits to be accepted is `kept` for the next one, or refused.
+    pub fn die(&mut self, dice: &mut Dice, kept: bool) {
+        for id in self.live.clone() {
+            let socket = &mut self.sockets[id];
+            if kept && socket.stage == Stage::Waiting {
+                continue;
+            }
+            match dice.below(3) {
+                0 => {}
+                1 => socket
+                    .outbound
+                    .truncate(dice.below(socket.outbound.len() + 1)),
+                _ => socket.reset |= socket.void.is_none(),
+            }
+            self.close(id);
+        }
+        self.process += 1;
     }
 
     /// Whether there are connections that lead nowhere.

@@ -230,6 +230,7 @@ impl Browser {
                 number += 1;
                 continue;
             }
+            world.look(socket);
             let bytes = world.network.read(&mut world.dice, socket);
             let exchange = &mut self.polls.exchanges[number];
             exchange.begun = exchange.begun.or(begun.filter(|_| !bytes.is_empty()));
@@ -339,9 +340,9 @@ impl Browser {
                 if let Some(id) = id {
                     self.waiting.remove(&id);
                 }
-                self.wishes.push_front(wish);
-                if let Some(Wish::Say(_)) = self.wishes.front() {
-                    self.wishes.pop_front();
+                // Without an id nobody could tell what is sent twice.
+                if id.is_some() || !matches!(wish, Wish::Say(_)) {
+                    self.wishes.push_front(wish);
                 }
                 return self.session_lost(world);
             }
@@ -362,14 +363,18 @@ impl Browser {
         }
         assert_eq!(answer, None, "{}: {wish:?}", self.name());
         // A refusal without an id is an empty script, as success is.
-        let lives = world.now.ms - self.alive_ms < world.config.session_ttl_ms;
+        let young = world.now.ms - self.alive_ms < world.config.session_ttl_ms;
+        let lives = young && self.life == world.life();
+        let lives_on = world.life() == world.lives[world.network.process];
         if self.way == Way::Jsonp && !lives {
             return;
         }
         match wish {
             Wish::Subscribe(channel) if !world.tight => self.reader.joined(&world.shadow, &channel),
-            // A full relay refuses, and an empty script cannot say so.
-            Wish::Say(text) if !(world.tight && self.way == Way::Jsonp) => {
+            // A full relay refuses, or a server that stops, and an empty script cannot say so.
+            Wish::Say(text)
+                if lives_on && !((world.tight || world.stopping) && self.way == Way::Jsonp) =>
+            {
                 world.ledger.certain(&text);
             }
             _ => {}
@@ -379,8 +384,9 @@ impl Browser {
     /// The server knows the session no more: it may, if nothing kept it alive.
     fn session_lost(&mut self, world: &mut World) {
         let age_ms = world.now.ms - self.alive_ms;
+        let may = age_ms >= world.config.session_ttl_ms || world.stopping;
         assert!(
-            age_ms >= world.config.session_ttl_ms || world.stopping,
+            may || self.life != world.life(),
             "{}: its session ended after {age_ms} ms",
             self.name()
         );
@@ -406,7 +412,7 @@ impl Browser {
             return;
         }
         let age_ms = world.now.ms - self.alive_ms;
-        let ended = age_ms >= world.config.session_ttl_ms;
+        let ended = age_ms >= world.config.session_ttl_ms || self.life != world.life();
         assert!(
             ended || world.stopping,
             "{}: silenced by {text:?}",

@@ -52,6 +52,7 @@ impl Publisher {
     }
 
     fn read(&mut self, world: &mut World, id: SocketId) {
+        world.look(id);
         let bytes = world.network.read(&mut world.dice, id);
         self.input.extend_from_slice(&bytes);
         if !bytes.is_empty() {
@@ -67,6 +68,7 @@ impl Publisher {
                     world.shadow.confirm(request, &json);
                 }
                 404 => world.shadow.refuse(request),
+                503 if world.stopping => {}
                 408 if waited_ms >= world.config.head_timeout_ms => {}
                 status => panic!("/send is answered {status}: {:?}", answer.text()),
             }

@@ -24,6 +24,8 @@ pub struct Interest {
     /// Before the answer to that came, a poll showed that something is missing:
     /// then the answer has to tell so.
     jumped: bool,
+    /// Before that answer came, this was taken for seen; it may be of another life.
+    passed: u64,
     /// The server has told that this session reads it.
     pub sure: bool,
     /// It has asked to leave, and is not sure whether it has.
@@ -107,6 +109,7 @@ impl Reader {
             interest.sure = false;
             // Of which life an offset was, nobody told in time.
             interest.place.take_if(|place| place.epoch.is_none());
+            interest.first = None;
         }
         let own = Interest {
             from: Some(0),
@@ -150,6 +153,7 @@ impl Reader {
             "{name}: {channel} is said to be whole behind {asked:?}: {told}"
         );
         let jumped = std::mem::take(&mut interest.jumped);
+        let passed = std::mem::take(&mut interest.passed);
         assert!(
             !(jumped && recovered),
             "{name}: {channel} is said to be whole, and something was missing: {told}"
@@ -176,7 +180,7 @@ impl Reader {
         } else {
             interest.place = Some(Place {
                 epoch: Some(epoch.to_owned()),
-                offset,
+                offset: offset.max(passed),
             });
             // What is behind the position comes in order; what was missed was told.
             interest.from = Some(shadow.count);
@@ -254,7 +258,6 @@ impl Reader {
                 // A poll that was under way while the channel was left and joined again.
                 return;
             }
-            interest.jumped = true;
         } else if let Some(place) = &interest.place {
             // Asked for again, some of it may have been read before.
             assert!(
@@ -272,12 +275,21 @@ impl Reader {
     }
 
     /// Why the publication is still owed.
-    pub fn misses(&self, session: Option<&str>, publication: &Publication) -> bool {
+    pub fn misses(
+        &self,
+        shadow: &Shadow,
+        session: Option<&str>,
+        publication: &Publication,
+    ) -> bool {
         let Some(sequence) = publication.sequence.filter(|_| publication.confirmed) else {
             return false;
         };
         if self.tight && !self.modern {
             // It may be gone, and is not told so.
+            return false;
+        }
+        if sequence <= shadow.forgotten {
+            // Its server died; the session that it was for has been told to begin anew.
             return false;
         }
         let channel = match &publication.direct {
@@ -339,6 +351,9 @@ impl Interest {
                 assert!(same, "{name}: {json} is of another life than {at:?}");
                 if place.offset <= at.offset {
                     assert!(modern, "{name}: {json} is doubled, after {at:?}");
+                    if self.replay == u64::MAX {
+                        self.passed = self.passed.max(place.offset);
+                    }
                     return false;
                 }
                 let whole = place.offset == at.offset + 1;

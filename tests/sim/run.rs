@@ -12,6 +12,7 @@ use super::flooder::Flooder;
 use super::http;
 use super::ledger::Ledger;
 use super::network::Network;
+use super::process::Death;
 use super::publisher::Publisher;
 use super::shadow::Shadow;
 use super::turn::World;
@@ -25,6 +26,8 @@ pub struct Report {
     messages: u64,
     vanished: u64,
     leaps: u64,
+    processes: u64,
+    restored: u64,
     resumed: u64,
     answers: u64,
 }
@@ -37,6 +40,8 @@ impl Report {
         self.messages += other.messages;
         self.vanished += other.vanished;
         self.leaps += other.leaps;
+        self.processes += other.processes;
+        self.restored += other.restored;
         self.resumed += other.resumed;
         self.answers += other.answers;
     }
@@ -49,6 +54,10 @@ impl Report {
         );
         assert!(self.messages > 0 && self.resumed > 0, "{self:?}");
         assert!(self.vanished > 0 && self.leaps > 0, "{self:?}");
+        assert!(
+            self.restored > 0 && self.processes > self.restored,
+            "{self:?}"
+        );
     }
 }
 
@@ -75,7 +84,12 @@ pub fn play(seed: u64, trace: bool) -> Report {
         dialed: Vec::new(),
         resolving: false,
         tight,
+        draining: false,
         stopping: false,
+        heard: 0,
+        lives: vec![0],
+        processes: 0,
+        restored: 0,
         trace,
     };
     let mut cast = Cast::new(&mut world);
@@ -106,6 +120,7 @@ fn config(dice: &mut Dice, tight: bool) -> Config {
         // Longer than clocks leap.
         history_ttl_ms: 30 * 86_400_000,
         session_ttl_ms: dice.pick(&[10_000, 90_000]),
+        state_file: dice.pick(&["", "state", "state"]).into(),
         ..Config::default()
     };
     if tight {
@@ -169,8 +184,12 @@ impl Cast {
             _ => 0,
         };
         world.pass(ms);
-        if world.dice.chance(1) && world.dice.chance(40) {
-            world.leap();
+        if world.dice.chance(1) {
+            match world.dice.below(10) {
+                0..4 => world.leap(),
+                4..8 => self.change(world),
+                _ => {}
+            }
         }
         if self.browsers.len() < 30 && world.dice.chance(1) {
             let browser = Browser::new(world, self.browsers.len());
@@ -263,9 +282,15 @@ impl Cast {
     /// The server stops, wherever everybody is.
     fn stop(&mut self, world: &mut World) {
         world.log(|| "stop".to_owned());
-        world.stopping = true;
-        let began = world.now.ms;
         world.server.handle_shutdown(world.now);
+        self.drain(world);
+    }
+
+    /// Until the server has come to its end.
+    fn drain(&mut self, world: &mut World) {
+        world.draining = true;
+        world.network.note_stop();
+        let began = world.now.ms;
         for _ in 0..2_000 {
             if world.server.is_drained() {
                 break;
@@ -279,6 +304,20 @@ impl Cast {
         assert!(world.server.is_drained(), "not drained after {took} ms");
     }
 
+    /// The server ends, in one way or another, and another process takes over.
+    fn change(&mut self, world: &mut World) {
+        let way = world.dice.pick(&[Death::Restart, Death::Stop, Death::Kill]);
+        match way {
+            Death::Restart => world.server.handle_restart(world.now),
+            Death::Stop => world.server.handle_shutdown(world.now),
+            Death::Kill => {}
+        }
+        if way != Death::Kill {
+            self.drain(world);
+        }
+        world.succeed(way);
+    }
+
     fn report(&self, world: &World) -> Report {
         Report {
             publications: world.shadow.count,
@@ -287,6 +326,8 @@ impl Cast {
             messages: self.app.asked,
             vanished: world.network.vanished,
             leaps: world.leaps,
+            processes: world.processes,
+            restored: world.restored,
             answers: self.flooder.got,
             resumed: self.browsers.iter().map(|b| b.resumed).sum(),
         }
@@ -306,7 +347,7 @@ fn owed_to(browser: &Browser, world: &World) -> Option<String> {
     let publications = world.shadow.publications.iter();
     let missed = publications
         .rev()
-        .find(|publication| browser.reader.misses(session, publication));
+        .find(|publication| browser.reader.misses(&world.shadow, session, publication));
     missed.map(|publication| {
         format!(
             "{name} never got {} of {}, at {:?}; it is at {:?}",

@@ -36,6 +36,8 @@ pub struct Shadow {
     index: HashMap<(String, String), usize>,
     /// How many were accepted.
     pub count: u64,
+    /// How many of them nobody knows of any more.
+    pub forgotten: u64,
     requests: usize,
 }
 

@@ -82,10 +82,13 @@ impl Browser {
 
     /// Takes note of what the server has read by now.
     fn note_read(&mut self, world: &mut World, stream: &Stream) {
-        let delivered = world.network.sockets[stream.socket].delivered;
+        let socket = &world.network.sockets[stream.socket];
+        // Once it has said Close, it hears no more; the Close may be on its way.
+        let delivered = socket.delivered.min(socket.before_stop);
+        let lives = world.lives_on(stream.socket);
         for (end, wish) in &stream.sent {
             // A relay that is full lets a stream wait.
-            if *end > delivered || world.tight {
+            if *end > delivered || world.tight || !lives {
                 continue;
             }
             match wish {
@@ -105,6 +108,10 @@ impl Browser {
         self.note_read(world, &stream);
         let delivered = world.network.sockets[stream.socket].delivered;
         stream.sent.retain(|(end, _)| *end > delivered);
+        world.look(stream.socket);
+        if self.state == State::Connected && world.network.is_attached(stream.socket) {
+            self.alive_ms = world.now.ms;
+        }
         let bytes = world.network.read(&mut world.dice, stream.socket);
         if world.network.sockets[stream.socket].outbound.is_empty() {
             stream.drained_ms = world.now.ms;
@@ -196,6 +203,7 @@ impl Browser {
                     let fine = match code {
                         // Its own code comes back.
                         Some(1001) => world.stopping || stream.leaving,
+                        Some(1012) => world.stopping,
                         Some(1000) => true,
                         _ => false,
                     };

@@ -35,7 +35,17 @@ pub struct World {
     pub resolving: bool,
     /// Limits are so small that things get lost, and that is told.
     pub tight: bool,
+    /// The server has begun to stop.
+    pub draining: bool,
+    /// What is being read may come of a server that stops, or is cut off by its end.
     pub stopping: bool,
+    /// The process that it comes of.
+    pub heard: usize,
+    /// The life that each process went on with: another one where nothing was known.
+    pub lives: Vec<usize>,
+    /// How often a process took over, and how often it knew of the one before.
+    pub processes: u64,
+    pub restored: u64,
     pub trace: bool,
 }
 
@@ -44,6 +54,23 @@ impl World {
         if self.trace {
             eprintln!("{:>8} {}", self.now.ms, line());
         }
+    }
+
+    /// What is said on `id` is going to be read.
+    pub fn look(&mut self, id: SocketId) {
+        self.heard = self.network.sockets[id].process;
+        self.stopping = self.draining || self.heard != self.network.process;
+    }
+
+    /// The life of the server that is being heard.
+    pub fn life(&self) -> usize {
+        self.lives[self.heard]
+    }
+
+    /// What the server has read on `id`, it, or its successor, still knows.
+    pub fn lives_on(&self, id: SocketId) -> bool {
+        let process = self.network.sockets[id].process;
+        self.lives[process] == self.lives[self.network.process]
     }
 
     /// One turn at the present time.
@@ -127,6 +154,7 @@ impl World {
             match self.server.handle_accept(self.now, socket.peer) {
                 Some(key) => {
                     self.network.name(id, key);
+                    self.network.sockets[id].process = self.network.process;
                     self.network.sockets[id].stage = Stage::Open;
                 }
                 None => self.network.close(id),

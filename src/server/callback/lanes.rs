@@ -294,15 +294,22 @@ impl Lanes {
         }
     }
 
-    /// Closes all lanes and gives back the messages of attempts under way.
-    pub fn close_all(&mut self) -> Vec<Pending> {
+    /// Closes all lanes, and gives the attempts that are over for it.
+    pub fn close_all(&mut self) -> Vec<Ended> {
         let mut interrupted = Vec::new();
         for lane in 0..self.lanes.len() {
             match self.lanes[lane].take() {
                 Lane::Closed => continue,
                 Lane::Idle { .. } => {}
-                Lane::Connecting { pending, .. } | Lane::Busy { pending, .. } => {
-                    interrupted.push(pending);
+                Lane::Connecting { pending, .. } => {
+                    let end = Err(Failure::Closed);
+                    interrupted.push(Ended { lane, pending, end });
+                }
+                Lane::Busy {
+                    pending, exchange, ..
+                } => {
+                    let end = exchange.cut_short(Failure::Closed);
+                    interrupted.push(Ended { lane, pending, end });
                 }
             }
             self.close(lane);

@@ -177,7 +177,13 @@ impl Callbacks {
     /// [`Callbacks::keep`], puts back what is out.
     pub fn abandon(&mut self, now: Time) {
         self.draining = true;
-        for pending in self.lanes.close_all() {
+        for ended in self.lanes.close_all() {
+            // What the app has begun to answer is decided, also if the rest comes too late.
+            if ended.end.is_ok() {
+                self.settle(now, ended);
+                continue;
+            }
+            let pending = ended.pending;
             if self.keeping {
                 self.queue.put_back(pending, None);
                 continue;

@@ -260,6 +260,26 @@ fn what_is_kept_is_finished_by_the_next_relay_in_order_with_the_same_ids() {
 }
 
 #[test]
+fn what_is_answered_as_far_as_the_status_is_not_kept() {
+    let mut rig = Rig::new(LIMITS);
+    for session in [1, 2] {
+        rig.enqueue(session, "a").unwrap();
+    }
+    rig.accept(0);
+    rig.accept(1);
+    rig.answer(0, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nso f");
+    rig.answer(1, "HTTP/1.1 503 Oh\r\nContent-Length: 9\r\n\r\nso f");
+    rig.callbacks.keep();
+    rig.callbacks.abandon(rig.now);
+    rig.pump();
+    assert_eq!(rig.results(), [taken(200)]);
+    let mut bytes = Vec::new();
+    rig.callbacks.save(rig.now, &mut bytes);
+    let mut next = Rig::new(LIMITS);
+    assert_eq!(next.callbacks.restore(next.now, &bytes, |_| 0), Ok(1));
+}
+
+#[test]
 fn a_kept_message_is_given_up_at_its_old_age() {
     let mut rig = Rig::new(LIMITS);
     rig.enqueue(1, "a").unwrap();
