@@ -14,12 +14,15 @@ pub const ALL_CHANNEL: &str = "/all";
 pub const SESSION_CHANNEL: &str = "/session";
 
 /// 128 random bits, the only credential of a session; 32 lower-case hex digits on the wire.
+///
+/// Aligned as a `u64` is: what holds one would else grow to a multiple of 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(Rust, packed(8))]
 pub struct SessionId(pub u128);
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:032x}", { self.0 })
     }
 }
 

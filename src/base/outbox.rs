@@ -15,17 +15,25 @@ pub enum Written {
     Blocked,
 }
 
-/// A queue of bytes. Empty, it owns no memory.
+/// A queue of bytes. Empty, it is one word and owns no memory: every connection
+/// has one, and few have anything in it.
 #[derive(Default, Debug)]
 pub struct Outbox {
+    queue: Option<Box<Queue>>,
+}
+
+#[derive(Default, Debug)]
+struct Queue {
     bytes: Vec<u8>,
+    /// So many are written already.
     start: usize,
 }
 
 impl Outbox {
     /// Bytes not yet written.
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.start
+        let queue = self.queue.as_ref();
+        queue.map_or(0, |queue| queue.bytes.len() - queue.start)
     }
 
     /// Whether all is written.
@@ -35,17 +43,16 @@ impl Outbox {
 
     /// The bytes not yet written.
     pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        match &self.queue {
+            Some(queue) => &queue.bytes[queue.start..],
+            None => &[],
+        }
     }
 
     /// The vector to append to, for encoders that write into one. What stands
     /// in it already is not theirs.
     pub fn tail(&mut self) -> &mut Vec<u8> {
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-        }
-        &mut self.bytes
+        &mut self.queue.get_or_insert_default().bytes
     }
 
     /// Appends `bytes`.
@@ -56,13 +63,16 @@ impl Outbox {
     /// Marks the first `count` bytes as written; gives the memory back when none are left.
     pub fn consume(&mut self, count: usize) {
         assert!(count <= self.len(), "no more is written than there was");
-        self.start += count;
-        if self.start == self.bytes.len() {
-            *self = Outbox::default();
-        } else if self.start > 64 * 1024 && self.start > self.bytes.len() / 2 {
+        let Some(queue) = &mut self.queue else {
+            return;
+        };
+        queue.start += count;
+        if queue.start == queue.bytes.len() {
+            self.queue = None;
+        } else if queue.start > 64 * 1024 && queue.start > queue.bytes.len() / 2 {
             // Amortised: each byte is moved at most once for each byte written.
-            self.bytes.drain(..self.start);
-            self.start = 0;
+            queue.bytes.drain(..queue.start);
+            queue.start = 0;
         }
     }
 
@@ -124,6 +134,7 @@ mod tests {
         writer.room = 100;
         assert_eq!(outbox.write_to(&mut writer).unwrap(), Written::All);
         assert_eq!(writer.got, b"hello world");
-        assert_eq!(outbox.bytes.capacity(), 0);
+        assert!(outbox.queue.is_none());
+        assert_eq!(size_of::<Outbox>(), 8);
     }
 }

@@ -49,6 +49,7 @@ use tables::Tables;
 pub use pending::Run;
 pub use restore::Restored;
 pub use retention::{Keep, LOG_FLOOR, Retention};
+use session::Rest;
 pub use session::{Opener, Session, SessionKey, Stream};
 pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Standing};
 
@@ -131,7 +132,8 @@ impl Hub {
     /// stream that was attached before and is not any more.
     pub fn attach(&mut self, key: SessionKey, stream: Stream) -> Option<Stream> {
         let session = self.tables.sessions.get_mut(key)?;
-        let before = session.stream.replace(stream);
+        let before = session.stream();
+        session.set_rest(Rest::Awake(stream));
         if before.is_none() {
             self.tables.wake(key);
         }
@@ -144,10 +146,10 @@ impl Hub {
         let Some(session) = self.tables.sessions.get_mut(key) else {
             return;
         };
-        if session.stream != Some(stream) {
+        if session.stream() != Some(stream) {
             return;
         }
-        session.stream = None;
+        session.set_rest(Rest::Asleep { ends_ms: now.ms });
         self.tables.sleep(key);
         self.renew(now, key);
     }

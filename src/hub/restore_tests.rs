@@ -93,7 +93,7 @@ fn a_restored_hub_owes_what_the_other_owed_in_the_same_order() {
         let (before, after) = (old.find(id).unwrap(), new.find(id).unwrap());
         let known = new.session(after).unwrap();
         assert_eq!(known.modern, id == ids[1]);
-        assert_eq!(known.stream, None, "it sleeps");
+        assert_eq!(known.stream(), None, "it sleeps");
         assert_eq!(read(&mut new, after), read(&mut old, before));
     }
     let news = new.publish(later, "news", frame("n4")).unwrap();

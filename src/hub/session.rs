@@ -48,16 +48,25 @@ pub struct Unconfirmed {
     pub cursor: Offset,
 }
 
+/// Whether anybody is there to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Its publications go there.
+    Awake(Stream),
+    /// It ends at this time, on the monotonic clock, unless it wakes before.
+    Asleep { ends_ms: u64 },
+}
+
 /// A session.
 #[derive(Debug)]
 pub struct Session {
     pub id: SessionId,
     /// Two are inline: `/all`, and the one channel most pages add.
     pub subscriptions: SmallVec<[Subscription; 2]>,
-    /// Where its publications go now; none while it sleeps.
-    pub stream: Option<Stream>,
-    /// When it ends unless a stream is attached before, on the monotonic clock.
-    pub ends_ms: u64,
+    /// Its stream, if it is awake, or else when it ends: what [`Rest`] says, in
+    /// a word less.
+    stream_or_ends_ms: u64,
+    awake: bool,
     /// It has an entry in the hub's timers.
     pub timed: bool,
     /// Its client connected the new way: it is told of gaps and heartbeats.
@@ -77,14 +86,37 @@ impl Session {
         Session {
             id,
             subscriptions: SmallVec::new(),
-            stream: None,
-            ends_ms,
+            stream_or_ends_ms: ends_ms,
+            awake: false,
             timed: false,
             modern: false,
             opener: None,
             batch: 0,
             unconfirmed: None,
         }
+    }
+
+    /// Where its publications go now; none while it sleeps.
+    pub fn stream(&self) -> Option<Stream> {
+        self.awake.then_some(self.stream_or_ends_ms)
+    }
+
+    /// Whether anybody is there to read, and who.
+    pub fn rest(&self) -> Rest {
+        match self.stream() {
+            Some(stream) => Rest::Awake(stream),
+            None => Rest::Asleep {
+                ends_ms: self.stream_or_ends_ms,
+            },
+        }
+    }
+
+    /// It wakes up, or falls asleep, or is to sleep for longer.
+    pub fn set_rest(&mut self, rest: Rest) {
+        (self.awake, self.stream_or_ends_ms) = match rest {
+            Rest::Awake(stream) => (true, stream),
+            Rest::Asleep { ends_ms } => (false, ends_ms),
+        };
     }
 
     /// Which of its subscriptions is to `channel`. The number of channels a
@@ -102,6 +134,6 @@ mod tests {
 
     #[test]
     fn a_session_that_only_listens_is_small() {
-        assert!(size_of::<Session>() <= 112);
+        assert!(size_of::<Session>() <= 88, "with its slot's generation 96");
     }
 }

@@ -13,7 +13,7 @@ use crate::base::slots::{Key, Slots};
 use crate::base::timers::Timers;
 
 use super::channel::{Channel, Moved, Reader};
-use super::session::{Session, SessionKey, Stream, Subscription};
+use super::session::{Rest, Session, SessionKey, Stream, Subscription};
 use super::values::{Asking, Standing};
 
 /// Both tables with their indexes.
@@ -71,7 +71,7 @@ impl Tables {
             subscription: number as u32,
         });
         let mut moved = None;
-        if session.stream.is_some() {
+        if session.stream().is_some() {
             (place, moved) = channel.wake(place);
         }
         session.subscriptions.push(Subscription {
@@ -221,7 +221,7 @@ impl Tables {
     /// The session of a reader and its stream, if something is owed to it in `channel`.
     pub fn owed(&self, channel: u32, reader: Reader) -> Option<(SessionKey, Stream)> {
         let (key, session) = self.sessions.at(reader.session)?;
-        let stream = session.stream?;
+        let stream = session.stream()?;
         let cursor = session.subscriptions[reader.subscription as usize].cursor;
         let (_, channel) = self.channels.at(channel)?;
         (cursor < channel.log.next()).then_some((key, stream))
@@ -234,10 +234,13 @@ impl Tables {
         }
     }
 
-    /// The session lives until `ends_ms`, attached or not.
+    /// The session lives until `ends_ms`, if it is asleep. Awake, it has its
+    /// whole time again from when it falls asleep.
     pub fn renew(&mut self, key: SessionKey, ends_ms: u64, ends: &mut Timers<SessionKey>) {
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.ends_ms = ends_ms;
+        if let Some(session) = self.sessions.get_mut(key)
+            && session.stream().is_none()
+        {
+            session.set_rest(Rest::Asleep { ends_ms });
             if !session.timed {
                 session.timed = true;
                 ends.set(ends_ms, key);
@@ -256,13 +259,16 @@ impl Tables {
             let Some(session) = self.sessions.get_mut(key) else {
                 return false;
             };
-            let asleep = session.stream.is_none();
-            let ended = asleep && session.ends_ms <= now_ms;
-            session.timed = asleep && !ended;
-            if session.timed {
-                ends.set(session.ends_ms, key);
+            session.timed = false;
+            let Rest::Asleep { ends_ms } = session.rest() else {
+                return false;
+            };
+            if ends_ms <= now_ms {
+                return true;
             }
-            ended
+            session.timed = true;
+            ends.set(ends_ms, key);
+            false
         });
         Some(due)
     }

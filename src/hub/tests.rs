@@ -205,7 +205,7 @@ fn a_sleeping_session_goes_on_where_it_stopped_until_it_ends() {
     assert_eq!(world.hub.find(id), Some(key), "attached, it does not end");
     world.hub.detach(world.now, key, 1);
     assert_eq!(
-        world.hub.session(key).unwrap().stream,
+        world.hub.session(key).unwrap().stream(),
         Some(2),
         "a stale stream detaches nothing"
     );

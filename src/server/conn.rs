@@ -10,8 +10,9 @@ use crate::base::time::Time;
 use crate::config::Config;
 use crate::hub::SessionKey;
 use crate::transport::contract::{Poll, Polling};
+use crate::transport::websocket;
 use crate::wire::http::{Framing, RequestDecoder, Waiting};
-use crate::wire::websocket::{MessageDecoder, Role as Side};
+use crate::wire::websocket::{MessageDecoder, Opcode, Role as Side, encode_frame};
 
 use super::addresses::{AddressKey, Peer};
 use super::files::FileBody;
@@ -117,13 +118,26 @@ pub struct WebSocketConn {
     pub input: Buffer,
     /// When the peer was last heard, or seen to read what it was waited for to take.
     pub heard_ms: u64,
-    /// When the next ping is due, or, after a ping, its answer.
+    /// When the next ping is due, or, after a ping, its answer; or when the end
+    /// that has begun is over.
     pub due_ms: u64,
-    /// When a ping was sent that nothing has answered yet.
-    pub pinged_ms: Option<u64>,
     pub ending: Ending,
+    /// A ping was sent that nothing has answered yet.
+    pub pinged: bool,
+    pub owed: Owed,
     /// It connected the new way: it gets heartbeats.
     pub modern: bool,
+}
+
+/// What is to be said to a WebSocket when it is next flushed, for which it is
+/// queued. Thousands are pinged in
+/// one turn: that of each is written out before the next one's takes memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    Nothing,
+    Heartbeat,
+    Ping,
+    PingAndHeartbeat,
 }
 
 /// How far a WebSocket is from its end.
@@ -133,11 +147,11 @@ pub enum Ending {
     No,
     /// When everything pending is written, it is closed with this code.
     AfterPending(u16),
-    /// Our Close is out or on its way; the peer's is waited for until then.
-    Until(u64),
+    /// Our Close is out or on its way; the peer's is waited for until `due_ms`.
+    Begun,
     /// Both are out, or none is waited for: nothing is read any more, and the
-    /// rest is to be written until then.
-    Over(u64),
+    /// rest is to be written until `due_ms`.
+    Over,
 }
 
 impl Conn {
@@ -194,7 +208,7 @@ impl Conn {
             // What is on its way out has the limit of writing, and no other.
             Role::Http(_) if self.closing => None,
             Role::Http(http) => http.deadline_ms(config),
-            Role::WebSocket(websocket) => Some(websocket.deadline_ms()),
+            Role::WebSocket(websocket) => Some(websocket.due_ms),
             Role::Lane(_) | Role::Reading => None,
         };
         [stuck, own].into_iter().flatten().min()
@@ -222,7 +236,7 @@ impl Conn {
             && count > 0
         {
             // Room in a socket that was full comes of a peer that reads.
-            stream.heard_ms = now.ms;
+            stream.hear(now);
         }
         self.waits_since_ms = match &self.role {
             Role::Http(_) if count > 0 => {
@@ -257,7 +271,7 @@ impl HttpConn {
 impl Ending {
     /// Whether our Close is out: no data frame may follow it (RFC 6455, 5.5.1).
     pub fn has_begun(self) -> bool {
-        matches!(self, Ending::Until(_) | Ending::Over(_))
+        matches!(self, Ending::Begun | Ending::Over)
     }
 }
 
@@ -270,16 +284,37 @@ impl WebSocketConn {
             input: Buffer::default(),
             heard_ms: now.ms,
             due_ms: next_ping_ms(now, config),
-            pinged_ms: None,
             ending: Ending::No,
+            pinged: false,
+            owed: Owed::Nothing,
             modern: false,
         }
     }
 
-    fn deadline_ms(&self) -> u64 {
-        match self.ending {
-            Ending::Until(at_ms) | Ending::Over(at_ms) => at_ms,
-            _ => self.due_ms,
+    /// The peer gave a sign of life.
+    pub fn hear(&mut self, now: Time) {
+        self.heard_ms = now.ms;
+        self.pinged = false;
+    }
+
+    /// It is nearer to its end, which is over `until_ms`.
+    pub fn end(&mut self, ending: Ending, until_ms: u64) {
+        self.ending = ending;
+        self.due_ms = until_ms;
+    }
+
+    /// Says what is owed, behind what stands in the outbox.
+    pub fn say_owed(&mut self, outbox: &mut Outbox) {
+        let owed = std::mem::replace(&mut self.owed, Owed::Nothing);
+        // RFC 6455, 5.5.1: nothing follows a Close.
+        if self.ending.has_begun() {
+            return;
+        }
+        if matches!(owed, Owed::Ping | Owed::PingAndHeartbeat) {
+            encode_frame(outbox.tail(), Opcode::Ping, true, &[]);
+        }
+        if matches!(owed, Owed::Heartbeat | Owed::PingAndHeartbeat) {
+            websocket::heartbeat(outbox.tail());
         }
     }
 }
@@ -287,4 +322,33 @@ impl WebSocketConn {
 /// When the next ping is due. Whole seconds: what falls in one is done in one turn.
 pub fn next_ping_ms(now: Time, config: &Config) -> u64 {
     now.after(config.ping_interval_ms).next_multiple_of(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_websocket_is_small() {
+        assert!(size_of::<Conn>() <= 56, "with its slot's generation 64");
+        // 64 with what the allocator adds.
+        assert!(size_of::<WebSocketConn>() <= 56);
+    }
+
+    #[test]
+    fn what_is_owed_is_said_once_and_not_behind_a_close() {
+        let mut stream =
+            WebSocketConn::new(Time::default(), SessionKey::from_u64(1), &Config::default());
+        let mut outbox = Outbox::default();
+        stream.owed = Owed::PingAndHeartbeat;
+        stream.say_owed(&mut outbox);
+        assert!(outbox.as_slice().starts_with(&[0x89, 0, 0x81]));
+        let said = outbox.len();
+        stream.say_owed(&mut outbox);
+        assert_eq!(outbox.len(), said);
+        stream.owed = Owed::Ping;
+        stream.end(Ending::Begun, 1);
+        stream.say_owed(&mut outbox);
+        assert_eq!(outbox.len(), said);
+    }
 }

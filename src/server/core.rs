@@ -279,7 +279,7 @@ impl Core {
         let attached = self
             .hub
             .session(session)
-            .is_some_and(|session| session.stream == Some(key.to_u64()));
+            .is_some_and(|session| session.stream() == Some(key.to_u64()));
         if !attached {
             return;
         }

@@ -16,7 +16,7 @@ use crate::transport::websocket;
 use crate::wire::http::{encode_chunk, encode_last_chunk};
 use crate::wire::websocket::encode_close_frame;
 
-use super::conn::{Conn, ConnKey, Ending, Held, Phase, Role, Sending};
+use super::conn::{Conn, ConnKey, Ending, Held, Owed, Phase, Role, Sending};
 use super::core::Core;
 
 /// What a transmit came to.
@@ -115,12 +115,18 @@ fn write_all(
         let Some(conn) = core.conns.get_mut(key) else {
             return Ok(Step::Done);
         };
-        conn.queued = false;
+        let was_queued = std::mem::take(&mut conn.queued);
         if let Role::Lane(lane) = conn.role {
             return Ok(match core.callbacks.transmit(lane, writer)? {
                 Written::All => Step::Done,
                 Written::Blocked => Step::Blocked,
             });
+        }
+        if was_queued
+            && let Role::WebSocket(stream) = &mut conn.role
+            && stream.owed != Owed::Nothing
+        {
+            stream.say_owed(&mut conn.outbox);
         }
         if write_outbox(conn, now, &core.config, writer)? == Written::Blocked {
             return Ok(Step::Blocked);
@@ -203,7 +209,11 @@ fn write_stream(
         return Ok(Step::Blocked);
     }
     conn.note_taken(now, written, &core.config);
-    core.stats.deliveries += core.hub.advance(session, written, conn.outbox.tail());
+    let mut rest = Vec::new();
+    core.stats.deliveries += core.hub.advance(session, written, &mut rest);
+    if !rest.is_empty() {
+        conn.outbox.push(&rest);
+    }
     Ok(Step::More)
 }
 
@@ -227,7 +237,7 @@ fn write_runs(
 
 fn is_attached(core: &Core, session: SessionKey, key: ConnKey) -> bool {
     let session = core.hub.session(session);
-    session.is_some_and(|session| session.stream == Some(key.to_u64()))
+    session.is_some_and(|session| session.stream() == Some(key.to_u64()))
 }
 
 /// Writes the slices; 0 when the writer would block.
@@ -270,7 +280,7 @@ fn end_stream(core: &mut Core, now: Time, key: ConnKey, ending: Ending) -> Step 
     if let Some(conn) = core.conns.get_mut(key)
         && let Role::WebSocket(stream) = &mut conn.role
     {
-        stream.ending = Ending::Until(until_ms);
+        stream.end(Ending::Begun, until_ms);
         encode_close_frame(conn.outbox.tail(), code, "");
     }
     core.arm(key);
@@ -351,7 +361,10 @@ pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
 
 /// Sees to it that a session gets what it is owed, if anything is attached to it.
 pub fn deliver(core: &mut Core, now: Time, session: SessionKey) {
-    let stream = core.hub.session(session).and_then(|session| session.stream);
+    let stream = core
+        .hub
+        .session(session)
+        .and_then(|session| session.stream());
     let Some(stream) = stream.filter(|_| core.hub.is_behind(session)) else {
         return;
     };

@@ -36,6 +36,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
@@ -54,6 +55,9 @@ pub use self::fanout::Transmit;
 pub use self::state::{
     HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError, length as state_length,
 };
+
+/// Connections that the queue of those to be flushed keeps room for.
+const FLUSH_KEPT: usize = 4_096;
 
 /// Chloe, but for the sockets.
 pub struct Server {
@@ -308,6 +312,10 @@ impl Server {
                 // Its cursor stands still; it goes on when its socket does.
                 Some(_) | None => {}
             }
+        }
+        // What a round of pings to everybody has queued leaves no room behind.
+        if self.core.flush.capacity() > FLUSH_KEPT {
+            self.core.flush = VecDeque::new();
         }
         None
     }

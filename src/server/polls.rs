@@ -178,7 +178,7 @@ fn connect(
     let session = match found {
         Some(session) => {
             // The newest transport wins: what is written to the one before is lost.
-            if let Some(before) = core.hub.session(session)?.stream {
+            if let Some(before) = core.hub.session(session)?.stream() {
                 core.hub.detach(now, session, before);
                 core.superseded.push(Core::conn_of(before));
             }

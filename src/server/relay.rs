@@ -71,7 +71,7 @@ fn tell(core: &mut Core, now: Time, tag: u64, result: Result<Answer, GivenUp>) {
     };
     let (reply, id) = (&finished.reply, Some(&*finished.id));
     if finished.stream
-        && let Some(stream) = core.hub.session(finished.session).and_then(|s| s.stream)
+        && let Some(stream) = core.hub.session(finished.session).and_then(|s| s.stream())
         && let key = Core::conn_of(stream)
         && matches!(
             core.conns.get(key).map(|conn| &conn.role),

@@ -12,7 +12,7 @@ use crate::wire::websocket::{
 };
 
 use super::acks::Waiter;
-use super::conn::{ConnKey, Ending, Role, WebSocketConn, next_ping_ms};
+use super::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
 use super::core::{Action, Core};
 use super::{dispatch, echo, fanout};
 
@@ -21,7 +21,7 @@ pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
     let Some(mut stream) = take(core, key) else {
         return;
     };
-    stream.heard_ms = now.ms;
+    stream.hear(now);
     if stream.input.is_empty() {
         let used = read(core, now, key, &mut stream, bytes);
         keep(core, now, key, &mut stream, &bytes[used..]);
@@ -146,7 +146,7 @@ fn read(
                 return bytes.len();
             }
         }
-        if matches!(stream.ending, Ending::Over(_)) {
+        if stream.ending == Ending::Over {
             return bytes.len();
         }
     }
@@ -285,7 +285,7 @@ fn close_taken(
     if stream.ending.has_begun() {
         return;
     }
-    stream.ending = Ending::Until(now.after(core.config.close_timeout_ms));
+    stream.end(Ending::Begun, now.after(core.config.close_timeout_ms));
     if let Some(conn) = core.conns.get_mut(key) {
         encode_close_frame(conn.outbox.tail(), code, reason);
     }
@@ -316,7 +316,7 @@ fn closed_by_peer(
 
 /// Nothing more is read; what is to be written is, and then the connection is closed.
 fn over(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn) {
-    stream.ending = Ending::Over(now.after(core.config.close_timeout_ms));
+    stream.end(Ending::Over, now.after(core.config.close_timeout_ms));
     if let Some(conn) = core.conns.get_mut(key) {
         conn.closing = true;
     }
@@ -335,12 +335,9 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
     if stream.ending.has_begun() {
         return core.close(now, key);
     }
-    let unheard = stream
-        .pinged_ms
-        .is_some_and(|at_ms| stream.heard_ms < at_ms);
     // What we do not read cannot tell us that its sender lives; nor can who has
     // not come to our ping yet, for whom `slow_consumer_timeout_ms` is there.
-    if unheard && !conn.paused && !conn.blocked {
+    if stream.pinged && !conn.paused && !conn.blocked {
         let silent_ms = now.ms - stream.heard_ms;
         if core.may_log(now) {
             log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
@@ -349,17 +346,17 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
     }
     let quiet = now.ms - stream.heard_ms >= config.ping_interval_ms / 2;
     let idle = conn.outbox.is_empty() && !conn.blocked;
-    if quiet && idle {
-        stream.pinged_ms = Some(now.ms);
-        stream.due_ms = now.after(config.ping_timeout_ms).next_multiple_of(1_000);
-        encode_frame(conn.outbox.tail(), Opcode::Ping, true, &[]);
-    } else {
-        stream.pinged_ms = None;
-        stream.due_ms = next_ping_ms(now, config);
-    }
-    if stream.modern && idle {
-        websocket::heartbeat(conn.outbox.tail());
-    }
+    stream.pinged = quiet && idle;
+    stream.due_ms = match stream.pinged {
+        true => now.after(config.ping_timeout_ms).next_multiple_of(1_000),
+        false => next_ping_ms(now, config),
+    };
+    stream.owed = match (stream.pinged, stream.modern && idle) {
+        (true, true) => Owed::PingAndHeartbeat,
+        (true, false) => Owed::Ping,
+        (false, true) => Owed::Heartbeat,
+        (false, false) => Owed::Nothing,
+    };
     core.queue_flush(key);
     core.arm(key);
 }

@@ -234,7 +234,7 @@ impl Simulation {
     /// Compares the outcomes told with what the app said.
     fn settle(&mut self) {
         for (id, tag, result) in std::mem::take(&mut self.rig.outcomes) {
-            let session = self.sessions.get_mut(&id.0).unwrap();
+            let session = self.sessions.get_mut(&{ id.0 }).unwrap();
             let number = tag - id.0 as u64 * 1_000;
             let place = session.waiting.iter().position(|&waits| waits == number);
             session.waiting.remove(place.expect("one outcome for each"));
