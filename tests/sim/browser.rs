@@ -422,7 +422,8 @@ impl Browser {
                     _ => assert!(world.stopping, "{name}: {message} to {text:?}"),
                 }
             }
-            ("error", _) if world.stopping => {}
+            // It comes back in a moment, if its session is known then.
+            ("error", wish) if world.stopping => self.wishes.push_back(wish),
             (_, wish) => panic!("{name}: {message} answers {wish:?}"),
         }
     }
