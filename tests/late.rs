@@ -63,3 +63,21 @@ fn a_socket_that_was_idle_has_the_whole_time_to_take_what_comes() {
     let passed_ms = driven.time_until_closed_ms(key);
     assert!(passed_ms >= 15_000, "closed after {passed_ms} ms");
 }
+
+#[test]
+fn who_took_an_answer_slowly_may_be_idle_from_its_end_on() {
+    let mut driven = Driven::with(|config| {
+        config.idle_timeout_ms = 1_000;
+        config.write_timeout_ms = 10_000;
+    });
+    let key = driven.receive("GET /chloe/ping HTTP/1.1\r\nHost: a\r\n\r\n");
+    driven.flush(&mut Stuck);
+    driven.pass(5_000);
+    driven.server.handle_writable(key);
+    driven.flush(&mut Vec::new());
+    let closed_after_ms = driven.time_until_closed_ms(key);
+    assert!(
+        (1_000..1_100).contains(&closed_after_ms),
+        "{closed_after_ms}"
+    );
+}

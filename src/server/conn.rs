@@ -207,6 +207,7 @@ impl Conn {
         let own = match &self.role {
             // What is on its way out has the limit of writing, and no other.
             Role::Http(_) if self.closing => None,
+            Role::Http(http) if http.is_idle() && !self.outbox.is_empty() => None,
             Role::Http(http) => http.deadline_ms(config),
             Role::WebSocket(websocket) => Some(websocket.due_ms),
             Role::Lane(_) | Role::Reading => None,
@@ -253,6 +254,11 @@ impl HttpConn {
     /// Whether another request may be looked at now.
     pub fn takes_requests(&self) -> bool {
         matches!(self.phase, Phase::Reading(_))
+    }
+
+    /// Whether nothing of a request has come since the last one.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Reading(Waiting::NothingYet))
     }
 
     fn deadline_ms(&self, config: &Config) -> Option<u64> {

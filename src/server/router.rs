@@ -44,6 +44,10 @@ pub fn resume(core: &mut Core, now: Time, key: ConnKey) {
     if waiting {
         received(core, now, key, &mut []);
     } else {
+        if let Some(http) = http_mut(core, key).filter(|http| http.is_idle()) {
+            // It was waited for until its answer was taken.
+            http.since_ms = now.ms;
+        }
         core.arm(key);
     }
 }
