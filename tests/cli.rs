@@ -226,6 +226,24 @@ fn a_log_that_nobody_takes_ends_nothing() {
 }
 
 #[test]
+fn a_log_file_on_a_full_disk_ends_nothing() {
+    let folder = Folder::new("full-log");
+    std::os::unix::fs::symlink("/dev/full", folder.path("chloe.log")).unwrap();
+    let (log_dir, socket) = (folder.path(""), folder.path("s"));
+    let flags = words(&HERE, &["--log-dir", &log_dir, "--unix-socket", &socket]);
+    let mut server = folder.serve("server", &flags);
+    let there = ["--listen-addresses=", "--unix-socket", &socket];
+    eventually("it answers", || {
+        let outcome = folder.run(&words(&["ping"], &there));
+        (outcome.code == Some(0)).then_some(())
+    });
+    server.signal(Signal::HUP);
+    folder.run(&words(&["ping"], &there)).good();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
 fn what_is_sent_is_heard_and_signed() {
     let folder = Folder::new("listen");
     let socket = folder.path("chloe.sock");

@@ -175,7 +175,8 @@ impl Browser {
         // By a FIN the server could not tell that nobody reads any more.
         world.network.reset(exchange.socket);
         // What was on the way is lost, and nobody can tell: as good as read.
-        if let Some(response) = http::response(&exchange.input) {
+        // Nor, after a leap of the clock, whether it was late.
+        if let Some(response) = http::response(&exchange.input).filter(|r| r.status != 408) {
             self.poll_sent_ms = exchange.sent_ms;
             self.poll_answered(world, &response);
         }
