@@ -262,6 +262,27 @@ fn a_file_that_cannot_be_used_is_set_aside_with_a_word() {
 }
 
 #[test]
+fn a_file_that_cannot_be_taken_away_is_not_restored() {
+    let folder = Folder::new("state-stays");
+    let first = Running::start(&folder, "first", &[]);
+    first.send("data=old");
+    first.stop();
+    fs::create_dir(folder.path("state.taken")).unwrap();
+    let second = Running::start(&folder, "second", &[]);
+    let line = folder.line("second.err", "event=state_file_stays");
+    assert!(line.contains("write to the folder"), "{line}");
+    let all = second.client().get("/channels//all").text();
+    assert!(all.contains(r#""offset":0,"#), "{all}");
+    second.stop();
+    fs::remove_dir(folder.path("state.taken")).unwrap();
+    let third = Running::start(&folder, "third", &[]);
+    folder.line("third.err", "event=state_restored");
+    assert!(!fs::exists(folder.path("state")).unwrap());
+    assert!(!fs::exists(folder.path("state.taken")).unwrap());
+    third.stop();
+}
+
+#[test]
 fn a_full_disk_is_told_and_the_end_goes_on() {
     let folder = Folder::new("state-full");
     // No file of this process may be longer than a block.

@@ -1,7 +1,7 @@
 //! The state file: written at the end of a server, read and removed at the next start.
 //!
 //! It is written to another name in the same folder, synced and renamed, so
-//! what stands under its name is whole. It is removed as soon as it is read:
+//! what stands under its name is whole. It is taken away before it is restored:
 //! restored twice, it would give out offsets twice. What cannot be used is set
 //! aside and told in the log, and hinders no start. What it holds is the
 //! server's. Called by `serve`.
@@ -55,14 +55,23 @@ fn write_file(bytes: &[u8], beside: &Path, path: &Path) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// Restores `server` from the file at `path`, if there is one, and removes it.
+/// Restores `server` from the file at `path`, if there is one, and removes it. A
+/// file that cannot be taken away is not restored: it may be that of a process
+/// long before, and would be restored at every start.
 pub fn read(server: &mut Server, now: Time, path: &Path) {
     let shown = path.display();
     let bytes = match read_file(path) {
         Ok(bytes) => bytes,
         Err(Unread::Nothing) => return,
-        Err(Unread::Useless(reason)) => return set_aside(path, now, &reason),
+        Err(Unread::Useless(reason)) => return set_aside(path, path, now, &reason),
     };
+    let taken = beside(path, "taken");
+    if let Err(error) = fs::rename(path, &taken).and_then(|()| sync_folder(path)) {
+        log::error!(
+            "event=state_file_stays path={shown} reason=\"{error}\" hint=\"Chloe starts without history and sessions; let its user write to the folder of the state file\""
+        );
+        return;
+    }
     match server.restore(now, &bytes) {
         Ok(restored) => {
             log::info!(
@@ -71,14 +80,10 @@ pub fn read(server: &mut Server, now: Time, path: &Path) {
                 restored.publications,
                 restored.messages
             );
-            let removed = fs::remove_file(path).and_then(|()| sync_folder(path));
-            if let Err(error) = removed {
-                log::error!(
-                    "event=state_file_stays path={shown} reason=\"{error}\" hint=\"remove it before the next start: it would be restored again\""
-                );
-            }
+            // Nobody reads it under that name; if it stays, the next one takes its place.
+            let _ = fs::remove_file(&taken);
         }
-        Err(reason) => set_aside(path, now, &reason.to_string()),
+        Err(reason) => set_aside(&taken, path, now, &reason.to_string()),
     }
 }
 
@@ -113,10 +118,11 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Unread> {
     Ok(bytes)
 }
 
-/// Puts a file that cannot be used out of the way, for someone to look at.
-fn set_aside(path: &Path, now: Time, reason: &str) {
+/// Puts a file that cannot be used, now at `from`, out of the way of `path`, for
+/// someone to look at.
+fn set_aside(from: &Path, path: &Path, now: Time, reason: &str) {
     let aside = beside(path, &format!("damaged-{}", now.unix_ms / 1_000));
-    let done = match fs::rename(path, &aside) {
+    let done = match fs::rename(from, &aside) {
         Ok(()) => format!("kept as {}", aside.display()),
         Err(error) => format!("it stays: {error}"),
     };
