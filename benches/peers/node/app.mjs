@@ -4,16 +4,21 @@
 
 import { createServer, request as post } from "node:http";
 
-/** Listens on `port`. What is posted to /publish goes to `hand(body, done)`, which calls `done(status)`. */
+/**
+ * Listens on `port`. What is posted to /publish goes to `hand(body, done)`, which calls `done(status)`.
+ *
+ * What comes over one connection is handed on one by one, so that it stays in order.
+ */
 export function listen(port, hand) {
     const server = createServer({ keepAliveTimeout: 3_600_000, noDelay: true }, (request, response) => {
         let body = "";
         request.setEncoding("utf8");
         request.on("data", (chunk) => (body += chunk));
         request.on("end", () => {
-            const done = (status) => response.writeHead(status, { "Content-Length": 0 }).end();
-            if (request.url === "/publish") hand(body, done);
-            else done(404);
+            const before = request.socket.handed ?? Promise.resolve();
+            request.socket.handed = before.then(() => new Promise((done) => hand(body, done))).then((status) => {
+                response.writeHead(status, { "Content-Length": 0 }).end();
+            });
         });
     });
     server.listen({ port, host: "127.0.0.1", backlog: 4096 });
