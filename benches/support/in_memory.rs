@@ -15,7 +15,7 @@ use chloe::wire::http::encode_request;
 use chloe::wire::websocket::handshake::encode_client_request;
 use chloe::wire::websocket::{Opcode, Role, encode_masked_frame, frame::decode_header};
 
-use super::payload::{self, Stamp};
+use super::payload;
 use super::process::own_thread_cpu;
 
 const CHANNEL: &str = "bench";
@@ -141,15 +141,7 @@ impl InMemory {
     pub fn open_polling_session(&mut self) -> Poller {
         let key = self.accept();
         let connect = r#"data={"type":"connect","version":1,"positions":{}}"#;
-        let mut request = Vec::new();
-        encode_request(
-            &mut request,
-            "POST",
-            "/chloe/xhr",
-            HOST,
-            &[],
-            connect.as_bytes(),
-        );
+        let mut request = post("/chloe/xhr", connect.as_bytes());
         let answer = String::from_utf8(self.ask(key, &mut request)).unwrap_or_default();
         let session = answer.split("\"sessionId\":\"").nth(1);
         let session = session.and_then(|rest| rest.split('"').next());
@@ -161,20 +153,11 @@ impl InMemory {
     pub fn poll_and_publish(&mut self, poller: &Poller) {
         let session = &poller.session;
         let poll = format!(r#"data={{"type":"poll","sessionId":"{session}","wait":25000}}"#);
-        let mut request = Vec::new();
-        encode_request(
-            &mut request,
-            "POST",
-            "/chloe/xhr",
-            HOST,
-            &[],
-            poll.as_bytes(),
-        );
+        let mut request = post("/chloe/xhr", poll.as_bytes());
         let held = self.ask(poller.key, &mut request);
         assert!(held.is_empty(), "there is nothing to answer with yet");
         self.sinks[poller.key.index() as usize].kept = Some(Vec::new());
-        request.clear();
-        encode_request(&mut request, "POST", "/send", HOST, &[], b"data=hello");
+        let mut request = post("/send", b"data=hello");
         let (publisher, now) = (self.publishers[0], self.now());
         self.server.handle_received(now, publisher, &mut request);
         self.flush(now);
@@ -247,16 +230,9 @@ impl InMemory {
         let now = self.now();
         for number in 0..in_flight {
             let mut form = format!("channel={CHANNEL}&data=").into_bytes();
-            let stamp = Stamp {
-                publisher: 0,
-                sequence: self.sequence,
-                sent_us: 0,
-            };
-            payload::write(&mut form, stamp);
+            payload::write(&mut form, self.sequence);
             self.sequence += 1;
-            let mut request = Vec::new();
-            let kind = ("Content-Type", "application/x-www-form-urlencoded");
-            encode_request(&mut request, "POST", "/send", HOST, &[kind], &form);
+            let mut request = post("/send", &form);
             let publisher = self.publishers[number];
             self.server.handle_received(now, publisher, &mut request);
         }
@@ -273,13 +249,21 @@ impl InMemory {
     }
 }
 
+/// A request with a form.
+fn post(target: &str, form: &[u8]) -> Vec<u8> {
+    let mut request = Vec::new();
+    let kind = ("Content-Type", "application/x-www-form-urlencoded");
+    encode_request(&mut request, "POST", target, HOST, &[kind], form);
+    request
+}
+
 /// How many deliveries `bytes` hold, one behind the other from sequence `first` on.
 fn count_in_order(mut bytes: &[u8], first: u32) -> u64 {
     let mut next = first;
     while let Ok(Some((header, start))) = decode_header(bytes, Role::Client) {
         let width = start + header.payload_bytes as usize;
-        let stamp = payload::read(&bytes[start..width]);
-        assert_eq!(stamp.map(|stamp| stamp.sequence), Some(next), "in order");
+        let sequence = payload::read(&bytes[start..width]);
+        assert_eq!(sequence, Some(next), "in order");
         next += 1;
         bytes = &bytes[width..];
     }

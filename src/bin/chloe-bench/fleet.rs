@@ -3,7 +3,7 @@
 //! A process may open no more files than the system lets it, so it takes several
 //! for many readers. What they count is added up here. Used by `conductor`.
 
-use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::io::{Error, Result, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::kernel::raise_open_files;
 use crate::latency::Latencies;
+use crate::lines::Lines;
 use crate::worker::Task;
 
 /// Files of a worker that are no readers.
@@ -21,7 +22,7 @@ const SPARE_FILES: u64 = 64;
 struct Worker {
     child: Child,
     control: UnixStream,
-    input: Vec<u8>,
+    lines: Lines,
     readers: usize,
     opened: usize,
     completed: u64,
@@ -160,10 +161,10 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .spawn()?;
-        let mut worker = Worker {
+        let worker = Worker {
             child,
             control: UnixStream::from_std(ours.try_clone()?),
-            input: Vec::new(),
+            lines: Lines::default(),
             readers: task.readers,
             opened: 0,
             completed: 0,
@@ -172,25 +173,13 @@ impl Worker {
         };
         writeln!(&ours, "{}", task.to_json())?;
         ours.set_nonblocking(true)?;
-        worker.input.clear();
         Ok(worker)
     }
 
     fn hear(&mut self) -> Result<()> {
-        let mut bytes = [0; 16 * 1024];
-        let mut is_gone = false;
-        while !is_gone {
-            match self.control.read(&mut bytes) {
-                Ok(0) => is_gone = true,
-                Ok(count) => self.input.extend_from_slice(&bytes[..count]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        while let Some(end) = self.input.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.input.drain(..=end).collect();
-            self.understand(&String::from_utf8_lossy(&line))?;
+        let (lines, is_gone) = self.lines.read(&mut self.control)?;
+        for line in lines {
+            self.understand(&line)?;
         }
         match is_gone {
             // Its last words, if it had any, were heard.

@@ -23,6 +23,7 @@ mod reader;
 #[cfg(test)]
 mod reader_tests;
 mod publisher;
+mod lines;
 mod worker;
 mod fleet;
 mod conductor;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::clock::now_us;
 use crate::kernel::{Cpu, cpu, raise_open_files};
 use crate::latency::Latencies;
+use crate::lines::Lines;
 use crate::peer_file;
 use crate::polling::Fate;
 use crate::reader::{Plan, Reader};
@@ -111,7 +112,7 @@ fn read_task(mut control: &std::os::unix::net::UnixStream) -> Result<Task> {
 struct Worker {
     poll: Poll,
     control: UnixStream,
-    input: Vec<u8>,
+    lines: Lines,
     output: Outbox,
     is_over: bool,
     plan: Plan,
@@ -148,7 +149,7 @@ impl Worker {
         Ok(Worker {
             poll,
             control,
-            input: Vec::new(),
+            lines: Lines::default(),
             output: Outbox::default(),
             is_over: false,
             plan: plan.expect("the transport is one of the peer's"),
@@ -263,25 +264,13 @@ impl Worker {
     }
 
     fn obey(&mut self) -> Result<()> {
-        let mut bytes = [0; 256];
-        loop {
-            match self.control.read(&mut bytes) {
-                Ok(0) => {
-                    self.is_over = true;
-                    return Ok(());
-                }
-                Ok(count) => self.input.extend_from_slice(&bytes[..count]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        while let Some(end) = self.input.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.input.drain(..=end).collect();
-            match line.as_slice() {
-                b"begin\n" => self.begin(),
-                b"report\n" => self.report(),
-                b"forget\n" => self.tally.forget_incomplete(),
+        let (lines, is_over) = self.lines.read(&mut self.control)?;
+        self.is_over = is_over;
+        for line in lines.iter().filter(|_| !is_over) {
+            match line.as_str() {
+                "begin" => self.begin(),
+                "report" => self.report(),
+                "forget" => self.tally.forget_incomplete(),
                 _ => return Err(Error::other("a worker is told what it does not know")),
             }
         }
