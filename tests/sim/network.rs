@@ -55,8 +55,10 @@ pub struct Socket {
     pub reset: bool,
     /// The server has sent its FIN.
     pub shut: bool,
-    /// It lived through a leap of the clock: its peer seems to be late.
-    pub leapt: bool,
+    /// When it lived through leaps of the clock: its peer seems to be late then.
+    pub leaps_ms: Vec<u64>,
+    /// When the server ended it.
+    pub ended_ms: Option<u64>,
     /// What is accepted when the server has so many bytes: publications by number.
     pub marks: VecDeque<(u64, usize)>,
     /// The process that it is, or was, connected to.
@@ -96,6 +98,8 @@ pub struct Network {
     pub vanished: u64,
     /// The number of the process that listens.
     pub process: usize,
+    /// How much time has passed.
+    pub now_ms: u64,
 }
 
 impl Network {
@@ -119,7 +123,8 @@ impl Network {
             finish_told: false,
             reset: false,
             shut: false,
-            leapt: false,
+            leaps_ms: Vec::new(),
+            ended_ms: None,
             marks: VecDeque::new(),
             process: self.process,
             void: None,
@@ -144,10 +149,26 @@ impl Network {
     /// The server's end goes.
     pub fn close(&mut self, id: SocketId) {
         self.sockets[id].stage = Stage::Closed;
+        self.end(id);
         self.live.retain(|live| *live != id);
         if let Some(key) = self.sockets[id].key {
             self.keys.remove(&key.to_u64());
         }
+    }
+
+    /// The server has ended the connection, whenever its peer comes to see that.
+    pub fn end(&mut self, id: SocketId) {
+        self.sockets[id].ended_ms.get_or_insert(self.now_ms);
+    }
+
+    /// Whether the server ended the connection, or could by now, at most `ms` behind a leap.
+    pub fn ended_behind_leap(&self, id: SocketId, ms: u64) -> bool {
+        let socket = &self.sockets[id];
+        let ended_ms = socket.ended_ms.unwrap_or(self.now_ms);
+        // A leap that came after the end has no part in it.
+        let leaps = socket.leaps_ms.iter();
+        let mut before = leaps.filter(|at_ms| **at_ms <= ended_ms);
+        before.any(|at_ms| ended_ms - at_ms <= ms)
     }
 
     /// A peer on this machine connects.
@@ -282,6 +303,7 @@ impl Network {
 
     /// Time passes for connections that lead nowhere.
     pub fn age(&mut self, ms: u64) {
+        self.now_ms += ms;
         for &id in &self.live {
             let socket = &mut self.sockets[id];
             let Some(void) = &mut socket.void else {

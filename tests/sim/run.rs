@@ -49,10 +49,15 @@ impl Report {
     /// A simulation in which nothing happens proves nothing.
     pub fn check(&self) {
         assert!(
-            self.publications > 0 && self.deliveries > self.publications / 2,
+            self.publications > 0 && self.deliveries > self.publications,
             "{self:?}"
         );
-        assert!(self.messages > 0 && self.resumed > 0, "{self:?}");
+        assert!(self.messages > 0, "{self:?}");
+    }
+
+    /// Nor one in which nothing goes wrong; of many seeds.
+    pub fn check_faults(&self) {
+        assert!(self.resumed > 0, "{self:?}");
         assert!(self.vanished > 0 && self.leaps > 0, "{self:?}");
         assert!(
             self.restored > 0 && self.processes > self.restored,
@@ -143,7 +148,7 @@ struct Cast {
 
 impl Cast {
     fn new(world: &mut World) -> Cast {
-        let count = world.dice.range(1, 8);
+        let count = world.dice.range(2, 14);
         Cast {
             browsers: (0..count)
                 .map(|number| Browser::new(world, number))

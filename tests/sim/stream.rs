@@ -119,7 +119,10 @@ impl Browser {
         stream.input.extend_from_slice(&bytes);
         if !stream.open && !self.shake_hands(world, &mut stream) {
             if world.network.is_over(stream.socket) {
-                let late = world.was_late(stream.socket);
+                // In a narrow pipe its head may take longer than it may, or have leapt.
+                let waited_ms = world.now.ms - stream.spoke_ms;
+                let slow = waited_ms >= world.config.head_timeout_ms;
+                let late = slow || world.was_late(stream.socket);
                 self.stream = Some(stream);
                 assert!(
                     world.stopping || world.tight || late,

@@ -14,6 +14,9 @@ use super::shadow::Shadow;
 /// More steps than this in one turn is a spin.
 const STEPS_MAX: usize = 20_000;
 
+/// So much time passes in one step at most, unless it leaps.
+pub const STEP_MS: u64 = 5_000;
+
 /// The server with everything around it that an event loop would have.
 pub struct World {
     pub server: Server,
@@ -112,9 +115,9 @@ impl World {
     pub fn pass(&mut self, ms: u64) {
         self.now = self.now.plus(ms);
         self.network.age(ms);
-        if ms > 5_000 {
+        if ms > STEP_MS {
             for &id in &self.network.live {
-                self.network.sockets[id].leapt = true;
+                self.network.sockets[id].leaps_ms.push(self.network.now_ms);
             }
         }
     }
@@ -136,9 +139,11 @@ impl World {
         self.leaps += 1;
     }
 
-    /// Whether the peer may seem to be late, whatever it does.
+    /// Whether the server may have ended the connection because its peer seemed to be late.
     pub fn was_late(&self, id: SocketId) -> bool {
-        self.network.sockets[id].leapt
+        // It says so at once, and lets go when that is read or `close_timeout_ms` is over.
+        let most_ms = self.config.close_timeout_ms + STEP_MS;
+        self.network.ended_behind_leap(id, most_ms)
     }
 
     fn take_events(&mut self) {
@@ -246,6 +251,7 @@ impl World {
                 Action::ShutdownWrite { key } => {
                     if let Some(id) = self.network.find(key) {
                         self.network.sockets[id].shut = true;
+                        self.network.end(id);
                     }
                 }
                 // Every socket is looked at in every turn.
