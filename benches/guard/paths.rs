@@ -156,9 +156,9 @@ fn envelope_encode(rounds: u64) {
 
 fn poll(rounds: u64) {
     let mut whole = InMemory::timeless(1, 1);
-    let session = whole.open_polling_session();
+    let mut poller = whole.open_polling_session();
     for _ in 0..rounds {
-        whole.poll_and_publish(&session);
+        whole.poll_and_publish(&mut poller);
     }
 }
 
