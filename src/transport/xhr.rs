@@ -66,6 +66,9 @@ fn several(poll: &Poll) -> bool {
 }
 
 fn add(batch: &mut Batch, _: &Poll, json: &[u8], _: bool) {
+    /// Room for what stands around a message, and for the end of the batch.
+    const AROUND_BYTES: usize = 48;
+    batch.body.reserve(json.len() + AROUND_BYTES);
     begin(batch);
     batch.body.push(b'{');
     batch.body.extend_from_slice(json);
@@ -99,7 +102,8 @@ fn seal(mut batch: Batch, _: &Poll) -> Vec<u8> {
 /// Writes the number of a batch that its client acknowledges, as the last key of an object.
 pub fn number(out: &mut Vec<u8>, number: u32) {
     if number > 0 {
-        out.extend_from_slice(format!(",\"batch\":{number}").as_bytes());
+        out.extend_from_slice(b",\"batch\":");
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 }
 

@@ -24,10 +24,18 @@ pub fn encode_form(pairs: &[(&str, &str)]) -> String {
 /// the old client's JSONP leaves that out, and `ts=...` follows the JSON
 /// directly (protocol A.23), which the envelope's reader ignores.
 pub fn browser_data(bytes: &[u8]) -> Option<String> {
-    bytes
-        .split(|&byte| byte == b'&')
-        .find_map(|pair| pair.strip_prefix(b"data="))
-        .map(unescape)
+    let mut rest = bytes;
+    loop {
+        let end = memchr::memchr(b'&', rest);
+        let (pair, next) = match end {
+            Some(end) => (&rest[..end], Some(&rest[end + 1..])),
+            None => (rest, None),
+        };
+        if let Some(value) = pair.strip_prefix(b"data=") {
+            return Some(unescape(value));
+        }
+        rest = next?;
+    }
 }
 
 /// Undoes `escape()` or `encodeURIComponent()` (protocol A.29, A.30).
@@ -36,13 +44,12 @@ pub fn browser_data(bytes: &[u8]) -> Option<String> {
 /// or if the bytes are not UTF-8, `%XX` is a Latin-1 character. Otherwise it is
 /// a byte of UTF-8. `+` is a plus. A `%` that begins neither stands for itself.
 fn unescape(value: &[u8]) -> String {
-    let bytes: Cow<'_, [u8]> = percent_encoding::percent_decode(value).into();
-    if !has_wide_escape(value)
-        && let Ok(text) = std::str::from_utf8(&bytes)
-    {
-        return text.to_owned();
-    }
-    unescape_latin1(value)
+    let bytes = match memchr::memchr(b'%', value) {
+        None => value.to_vec(),
+        Some(_) if has_wide_escape(value) => return unescape_latin1(value),
+        Some(_) => Cow::from(percent_encoding::percent_decode(value)).into_owned(),
+    };
+    String::from_utf8(bytes).unwrap_or_else(|_| unescape_latin1(value))
 }
 
 fn has_wide_escape(value: &[u8]) -> bool {
