@@ -271,7 +271,9 @@ keys! {
     /// The most bytes read from one connection in a turn.
     turn_read_bytes: usize = 65_536, |&n| check::range(n as u64, 1024, 1 << 24);
     /// The most connections written to in a turn.
-    turn_writes: usize = 1024, |&n| check::range(n as u64, 1, 10_000_000);
+    turn_writes: usize = 64, |&n| check::range(n as u64, 1, 10_000_000);
+    /// The most bytes published that run ahead of a fan-out under way.
+    fan_out_backlog_bytes: usize = 131_072, |&n| check::range(n as u64, 1024, 1 << 30);
     /// The most connections accepted in a turn.
     turn_accepts: usize = 64, |&n| check::range(n as u64, 1, 100_000);
 

@@ -88,8 +88,9 @@ impl Archive {
             // publication of a life can meet one that does not know it.
             encode(bytes, offset, (offset == 1).then_some(epoch));
         });
+        let bytes = channel.log.size() - before;
         self.ages.appended(&self.retention, key, channel, before);
-        self.pass.mark(key.index(), channel);
+        self.pass.mark(key.index(), channel, bytes);
         let readers = channel.len();
         if self.ages.total() > self.retention.total_bytes {
             self.trim(tables, now);

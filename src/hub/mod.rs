@@ -299,6 +299,12 @@ impl Hub {
         None
     }
 
+    /// How many bytes were published since the round of passes that is under
+    /// way began; 0 when they are through.
+    pub fn backlog_bytes(&self) -> usize {
+        self.archive.pass.backlog_bytes()
+    }
+
     /// What the session is owed, oldest first.
     pub fn pending(&self, key: SessionKey) -> impl Iterator<Item = Run<'_>> {
         self.tables.pending(key)

@@ -4,7 +4,9 @@
 //! readers of each dirty channel, and can stop anywhere and go on in the next
 //! turn. It goes from the last place to the first, because leaving and falling
 //! asleep fill a place from the end: whoever is moved by that has been met
-//! already, so nobody is missed. Called by the hub alone.
+//! already, so nobody is missed. The channels that are dirty when a round begins
+//! are that round; what is published meanwhile is for the next one. Called by the
+//! hub alone.
 
 use std::collections::VecDeque;
 
@@ -19,21 +21,49 @@ pub struct Pass {
     channel: Option<u32>,
     /// Places below this have not been met.
     place: u32,
+    /// Bytes published since the round began.
+    backlog_bytes: usize,
+    /// Channels of the round that have not had their turn.
+    round: usize,
 }
 
 impl Pass {
-    /// Marks the channel in slot `index`: its readers are met once more.
-    pub fn mark(&mut self, index: u32, channel: &mut Channel) {
+    /// Marks the channel in slot `index`, which got a publication of so many
+    /// bytes: its readers are met once more.
+    pub fn mark(&mut self, index: u32, channel: &mut Channel, bytes: usize) {
+        if self.is_through() {
+            self.backlog_bytes = 0;
+        }
+        self.backlog_bytes += bytes;
         if !channel.dirty && channel.awake() > 0 {
             channel.dirty = true;
             self.dirty.push_back(index);
         }
     }
 
+    /// How many bytes were published since the round that is under way began;
+    /// 0 if none is. No reader that takes what it is given is behind by more
+    /// than this and what came in the round before.
+    pub fn backlog_bytes(&self) -> usize {
+        if self.is_through() {
+            return 0;
+        }
+        self.backlog_bytes
+    }
+
+    fn is_through(&self) -> bool {
+        self.channel.is_none() && self.dirty.is_empty()
+    }
+
     /// The next reader to look at, with the slot of the channel it reads.
     pub fn next(&mut self, channels: &mut Slots<Channel>) -> Option<(u32, Reader)> {
         loop {
             let Some(index) = self.channel else {
+                if self.round == 0 {
+                    self.round = self.dirty.len();
+                    self.backlog_bytes = 0;
+                }
+                self.round = self.round.saturating_sub(1);
                 let index = self.dirty.pop_front()?;
                 let Some(channel) = channels.at_mut(index) else {
                     continue;

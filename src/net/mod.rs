@@ -321,9 +321,13 @@ impl EventLoop {
         }
     }
 
-    /// Gives each ready socket one go. Those that have more come again next turn.
+    /// Gives each ready socket one go, as long as the server takes more in.
+    /// Those that have more come again next turn.
     fn read(&mut self, server: &mut Server, now: Time) {
         for _ in 0..self.ready.len() {
+            if server.is_pressed() {
+                return;
+            }
             let Some(key) = self.ready.pop_front() else {
                 return;
             };

@@ -154,6 +154,17 @@ impl Core {
         }
     }
 
+    /// The next connection in that queue. One that was written to since, because
+    /// something was published, has had its place.
+    pub fn next_flush(&mut self) -> Option<ConnKey> {
+        loop {
+            let key = self.flush.pop_front()?;
+            if self.conns.get(key).is_some_and(|conn| conn.queued) {
+                return Some(key);
+            }
+        }
+    }
+
     /// The stream `key` is not read until the relay has room.
     pub fn let_wait(&mut self, key: ConnKey) {
         let Some(conn) = self.conns.get_mut(key) else {

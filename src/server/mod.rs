@@ -63,6 +63,8 @@ const FLUSH_KEPT: usize = 4_096;
 pub struct Server {
     core: Core,
     now: Time,
+    /// It was an answer that was written last, and not a fan-out.
+    answered: bool,
 }
 
 impl Server {
@@ -70,7 +72,11 @@ impl Server {
     /// the root of all its random choices.
     pub fn new(config: Config, seed: [u8; 32], now: Time) -> Server {
         let core = Core::new(config, seed, now);
-        Server { core, now }
+        Server {
+            core,
+            now,
+            answered: false,
+        }
     }
 
     /// A server that is nothing but a WebSocket echo, at every path: messages
@@ -292,19 +298,35 @@ impl Server {
         self.core.actions.pop_front()
     }
 
-    /// The next connection that has something to write; each is to be given to
-    /// [`Server::transmit`].
+    /// The next connection to write to; `None` when there is none. Answers and
+    /// fan-out take turns: neither keeps the other waiting.
     pub fn poll_transmit(&mut self, now: Time) -> Option<ConnKey> {
         self.now = now;
-        if let Some(key) = self.core.flush.pop_front() {
+        if std::mem::take(&mut self.answered)
+            && let Some(key) = self.next_reader(now)
+        {
             return Some(key);
         }
+        if let Some(key) = self.core.next_flush() {
+            self.answered = true;
+            return Some(key);
+        }
+        let reader = self.next_reader(now);
+        // What a round of pings to everybody has queued leaves no room behind.
+        if reader.is_none() && self.core.flush.capacity() > FLUSH_KEPT {
+            self.core.flush = VecDeque::new();
+        }
+        reader
+    }
+
+    /// The next connection that is owed what was published.
+    fn next_reader(&mut self, now: Time) -> Option<ConnKey> {
         while let Some((_, stream)) = self.core.hub.next_reader() {
             let key = Core::conn_of(stream);
             match self.core.conns.get(key) {
                 Some(conn) if matches!(conn.role, Role::Http(_)) => {
                     fanout::seal(&mut self.core, now, key);
-                    if let Some(key) = self.core.flush.pop_front() {
+                    if let Some(key) = self.core.next_flush() {
                         return Some(key);
                     }
                 }
@@ -313,11 +335,14 @@ impl Server {
                 Some(_) | None => {}
             }
         }
-        // What a round of pings to everybody has queued leaves no room behind.
-        if self.core.flush.capacity() > FLUSH_KEPT {
-            self.core.flush = VecDeque::new();
-        }
         None
+    }
+
+    /// Whether more was published than may run ahead of the readers
+    /// (`fan_out_backlog_bytes`): the caller reads nothing until they have been
+    /// written to, so that a flood waits where it comes from.
+    pub fn is_pressed(&self) -> bool {
+        self.core.hub.backlog_bytes() > self.core.config.fan_out_backlog_bytes
     }
 
     /// Writes what the connection has to write, in as few writes as may be.

@@ -4,6 +4,8 @@
 //! answered with exactly one message, because it polls once more for each; one
 //! of the new kind takes a batch, or none. Called by the server.
 
+use std::io::Write;
+
 use super::contract::{Answer, Batch, Call, Ending, Poll, Polling, Problem, Reply, Unusable};
 use crate::hub::Gap;
 use crate::wire::envelope;
@@ -102,8 +104,8 @@ fn seal(mut batch: Batch, _: &Poll) -> Vec<u8> {
 /// Writes the number of a batch that its client acknowledges, as the last key of an object.
 pub fn number(out: &mut Vec<u8>, number: u32) {
     if number > 0 {
-        out.extend_from_slice(b",\"batch\":");
-        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        let told = write!(out, ",\"batch\":{number}");
+        debug_assert!(told.is_ok(), "a vector takes everything");
     }
 }
 

@@ -122,6 +122,7 @@ fn config(dice: &mut Dice, tight: bool) -> Config {
         poll_hold_ms: dice.pick(&[2_000, 25_000]),
         poll_batch_messages: dice.pick(&[1, 3, 256]),
         poll_batch_bytes: dice.pick(&[1_024, 65_536]),
+        fan_out_backlog_bytes: dice.pick(&[1_024, 131_072]),
         // Longer than clocks leap.
         history_ttl_ms: 30 * 86_400_000,
         session_ttl_ms: dice.pick(&[10_000, 90_000]),

@@ -179,6 +179,9 @@ impl World {
         let mut ids = self.network.live.clone();
         self.dice.shuffle(&mut ids);
         for id in ids {
+            if self.server.is_pressed() {
+                return;
+            }
             if self.network.calm || self.dice.chance(85) {
                 self.read_socket(id);
             }
