@@ -302,21 +302,21 @@ impl Server {
     /// fan-out take turns: neither keeps the other waiting.
     pub fn poll_transmit(&mut self, now: Time) -> Option<ConnKey> {
         self.now = now;
-        if std::mem::take(&mut self.answered)
-            && let Some(key) = self.next_reader(now)
-        {
-            return Some(key);
+        if self.core.flush.is_empty() || std::mem::take(&mut self.answered) {
+            let reader = self.next_reader(now);
+            if reader.is_some() {
+                return reader;
+            }
         }
         if let Some(key) = self.core.next_flush() {
             self.answered = true;
             return Some(key);
         }
-        let reader = self.next_reader(now);
         // What a round of pings to everybody has queued leaves no room behind.
-        if reader.is_none() && self.core.flush.capacity() > FLUSH_KEPT {
+        if self.core.flush.capacity() > FLUSH_KEPT {
             self.core.flush = VecDeque::new();
         }
-        reader
+        self.next_reader(now)
     }
 
     /// The next connection that is owed what was published.
