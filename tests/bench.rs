@@ -38,6 +38,8 @@ fn everything_comes_once_from_every_server() {
         "fanout --clients 50 --stalled 5",
         "limit --clients 50",
         "limit --clients 50 --mode coalesced --overhead 70 --finished delivered",
+        "limit --clients 100 --mode rolling --overhead 70 --in-flight 32",
+        "limit --clients 100 --mode rolling --finished delivered",
         "latency --clients 50 --rate 50",
     ] {
         let line = bench(&format!("{arguments} {MOMENT}"));

@@ -9,13 +9,15 @@ from cases import BY_KEY, LIMITS, NAMES, ONE_ROUND
 BEGIN = "<!-- begin: written by benches/report -->"
 END = "<!-- end: written by benches/report -->"
 
-FANOUT = ["fanout-1000-4", "fanout-10000-4", "fanout-1000-32", "fanout-1000-1"]
-PUBLISHING = ["publish-0", "publish-1", "publish-0-16"]
-OTHER_TRANSPORTS = ["poll-1000", "sse-1000"]
+FANOUT = ["fanout-1000-4", "fanout-10000-4", "fanout-1000-32"]
+DELIVERED = ["single-1000", "delivered-1000-4"]
+STALLED, WITHOUT = "stalled-1000-4", "fanout-1000-4"
+PUBLISHING = ["publish-0", "publish-1", "publish-0-16", "publish-0-asleep"]
+OTHER_TRANSPORTS = ["poll-1000-4", "poll-10000-4", "poll-single-1000"]
 
 
 def write(root, results):
-    """Both files; what stands outside of the marks stays as it is."""
+    """The document and its pictures; what stands outside of the marks stays as it is."""
     path = root / "docs" / "benchmarks.md"
     text = path.read_text()
     before, begin, rest = text.partition(BEGIN)
@@ -24,9 +26,8 @@ def write(root, results):
         raise SystemExit(f"docs/benchmarks.md has no line '{BEGIN}' with '{END}' behind it")
     part = "\n".join(generated(results)).strip()
     path.write_text(f"{before}{BEGIN}\n\n{part}\n\n{END}{after}")
-    drawn = draw(results)
-    if drawn:
-        (root / "docs" / "benchmarks.svg").write_text(drawn)
+    for name, drawn in draw(results).items():
+        (root / "docs" / name).write_text(drawn)
 
 
 def generated(results):
@@ -35,11 +36,19 @@ def generated(results):
     lines += ["### Saturated fan-out", "", FAN_OUT, ""]
     for case in FANOUT:
         lines += tables.fanout(results, case)
-    lines += ["### Latency", "", LATENCY, ""] + tables.latency(results)
-    lines += ["### Publishing", "", PUBLISH, ""] + tables.publishing(results, PUBLISHING)
-    others = [line for case in OTHER_TRANSPORTS for line in tables.fanout(results, case)]
-    if others:
-        lines += ["### Without WebSocket", "", TRANSPORTS, ""] + others
+    lines += ["### Nothing to coalesce", "", SINGLE, ""]
+    for case in DELIVERED:
+        lines += tables.fanout(results, case)
+    parts = [
+        ("Readers that read nothing", STALL, tables.stalled(results, STALLED, WITHOUT)),
+        ("Latency", LATENCY, tables.latency(results)),
+        ("Publishing", PUBLISH, tables.publishing(results, PUBLISHING)),
+        ("Connecting", CONNECT, tables.connecting(results, "connect-10000")),
+        ("Long-polling", POLLS, [line for case in OTHER_TRANSPORTS for line in tables.fanout(results, case)]),
+    ]
+    for title, text, rows in parts:
+        if rows:
+            lines += [f"### {title}", "", text, "", *rows]
     return lines + left_out(results)
 
 
@@ -51,12 +60,24 @@ among them."""
 
 FAN_OUT = """\
 A closed loop: a publication is finished when the server has answered it, and then the next one is sent.
-So a server that answers before its readers have everything has more to write at once, and that is most of
-Chloe's lead at 10,000: it takes publications while it still writes those before. The *limit* is a bare loop that writes a prepared frame to each WebSocket: once
-for each publication, or once for all that is pending. Its frames hold the data and nothing else, 132
-bytes; a delivery of Chloe bears its channel and offset too, so Chloe is also set beside a limit
-with frames as long as its own. Each share is of the same round. Lost, doubled and
-disordered deliveries are summed over all rounds, the warm-up included."""
+So a server that answers before its readers have everything has more to write at once. That is Chloe's lead: it
+looks for publications after every 64 writes, and what has come goes out with those that are on their way, in
+one write to each reader. The busier it is, the cheaper each delivery.
+
+The *limit* is a bare loop that writes a prepared frame to each WebSocket: once for each publication
+(*one write*), or once for all that is pending when a round begins (*coalesced*), or as Chloe does it, with a look
+after every 64 writes (*rolling*). The first two are there with frames that hold the data and nothing else, 132
+bytes, and with frames as long as Chloe's, which bear the channel and the offset too; the last one as long as
+Chloe's alone. Each share is of the same round. Lost, doubled and disordered deliveries are summed over all
+rounds, the warm-up included."""
+
+SINGLE = """\
+Here the next publication is sent when every reader has the one before, so that no server can save a
+write by answering early: one write for each reader and publication is what there is to do. With 4 in flight there is a
+little to coalesce."""
+
+STALL = """\
+A tenth of the readers subscribe and then read nothing. What the others cost, beside the first table."""
 
 LATENCY = """\
 From before the publication is sent to when the reader has it; in brackets, how many times Chloe's."""
@@ -64,10 +85,16 @@ From before the publication is sent to when the reader has it; in brackets, how 
 PUBLISH = """\
 A closed loop again, over kept connections; finished is what is answered. Mosquitto and NATS take
 publications over TCP in their own protocols, all others by HTTP. Pushpin and Sockudo take one over each
-connection, which they close."""
+connection, which they close. Asleep are sessions that were opened by a request and left."""
 
-TRANSPORTS = """\
-Of the peers Nchan alone has these; Chloe has long-polling."""
+CONNECT = """\
+To accept a connection and answer its upgrade, and no more: nobody subscribes by a message of its own, as the first
+table's readers of Chloe do, which is a read and a write more."""
+
+POLLS = """\
+Nchan is the one peer that has it. It answers each poll with one publication, by its protocol; Chloe with
+all that wait, so under load it answers fewer. One at a time both answer the same polls. (Nchan has
+server-sent events as well; Chloe does not, yet.)"""
 
 
 def heading(results):
@@ -115,17 +142,16 @@ def left_out(results):
     return ["### Left out", "", *said, ""] if said else []
 
 
-# At 10,000 Chloe takes more at once than the limit does, which a picture does not explain.
 PICTURED = "fanout-1000-4"
 
 
 def draw(results):
-    """The picture; None if there is nothing to draw."""
+    """The pictures, by file: all of it, and what the README shows. Nothing, if there is nothing to draw."""
     many = bool(results.servers(tables.CONNECTED))
-    speed = bars(results, PICTURED, figures.deliveries_a_cpu_second, ["limit-coalesced"])
+    speed = bars(results, PICTURED, figures.deliveries_a_cpu_second, ["limit-rolling-same"])
     memory = bars(results, tables.CONNECTED if many else PICTURED, figures.memory_each, [])
     if not speed or not memory:
-        return None
+        return {}
     speed.sort(key=lambda row: (row[2] != "limit", -row[1]))
     memory.sort(key=lambda row: row[1])
     panels = [
@@ -145,7 +171,11 @@ def draw(results):
     ]
     rounds = results.rounds()
     medians = f"Medians of {rounds} rounds" if rounds > 1 else "One round"
-    return picture.draw(panels, f"{medians} on one machine. docs/benchmarks.md has all figures, and the command.")
+    note = f"{medians} on one machine. docs/benchmarks.md has all figures, and the command."
+    return {
+        "benchmarks.svg": picture.draw(panels, note),
+        "fanout.svg": picture.draw(panels[:1], note),
+    }
 
 
 def bars(results, case, figure, limits):

@@ -65,6 +65,10 @@ def connect_us(record):
     return record.get("connect_cpu_us_each")
 
 
+def connect_user_us(record):
+    return record.get("connect_user_us_each")
+
+
 def lost(record):
     return record.get("lost", 0)
 

@@ -69,7 +69,7 @@ class Measuring:
                 return None
             return [self.bench, case.command, "--peer", "limit", "--mode", mode, "--overhead", str(overhead), *flags]
         if server == "chloe":
-            return [self.bench, case.command, *flags]
+            return [self.bench, case.command, "--peer", case.peers.get(server, "chloe"), *flags]
         peers = self.root / "benches" / "peers"
         return [self.bench, case.command, "--peer", peers / f"{server}.toml", "--start", peers / server, *flags]
 
@@ -114,6 +114,8 @@ class Measuring:
     def in_short(record):
         """What somebody who looks on wants to see."""
         each, lost = record.get("server_cpu_us_per_delivery"), record.get("lost", 0)
+        if record.get("bench") == "idle":
+            return f"{record.get('connect_cpu_us_each')} us a connection"
         if each is None:
             each = record.get("server_cpu_us_per_publication")
             return f"{each} us a publication"

@@ -53,10 +53,11 @@ def order(results, case, figure, rising=True):
     return limits + sorted(rest, key=key, reverse=not rising)
 
 
-SUMMARY = ["fanout-1000-4", "fanout-10000-4", "fanout-1000-32", "fanout-1000-1"]
+SUMMARY = ["fanout-1000-4", "fanout-10000-4", "fanout-1000-32", "single-1000"]
 LIMIT_HEADS = {
     "limit-one-write": "of the limit, one write",
     "limit-coalesced": "of the limit, coalesced",
+    "limit-rolling": "of the limit, rolling",
 }
 # Where memory and the CPU of connecting are read.
 CONNECTED = "fanout-10000-4"
@@ -84,7 +85,8 @@ def summary(results):
 
 def fanout(results, case):
     """One case of fan-out, with what it is worth beside the limits, if there are any."""
-    limits = [limit for limit in ("limit-one-write", "limit-coalesced") if limit in results.servers(case)]
+    present = results.servers(case)
+    limits = [limit for limit in LIMIT_HEADS if limit in present or f"{limit}-same" in present]
     rows = []
     for server in order(results, case, figures.us_a_delivery):
         rows.append(
@@ -101,6 +103,36 @@ def fanout(results, case):
         )
     heads = [BY_KEY[case].title, "deliveries a CPU second", *[LIMIT_HEADS[limit] for limit in limits]]
     heads += ["of it user, µs", "deliveries/s", "p50, ms", "p99, ms", "lost, doubled, disordered"]
+    return table(heads, rows) if rows else []
+
+
+def stalled(results, case, without):
+    """A case with readers that read nothing, beside the same one without them."""
+    heads = [BY_KEY[case].title, "µs of CPU a delivery to the others", "times that without", "p50, ms", "p99, ms"]
+    rows = []
+    for server in order(results, case, figures.us_a_delivery):
+        cost, usual = (results.median(of, server, figures.us_a_delivery) for of in (case, without))
+        rows.append(
+            [
+                named(server),
+                number(cost),
+                number(cost / usual) + "×" if cost and usual else NOTHING,
+                number(results.median(case, server, figures.p50_ms)),
+                number(results.median(case, server, figures.p99_ms)),
+                faults(results, case, server),
+            ]
+        )
+    return table([*heads, "lost, doubled, disordered"], rows) if rows else []
+
+
+def connecting(results, case):
+    """What it takes to let a WebSocket in."""
+    heads = [f"{BY_KEY[case].title}, each of 10,000", "µs of CPU", "of it user, µs"]
+    rows = []
+    for server in order(results, case, figures.connect_us):
+        cost = number(results.median(case, server, figures.connect_us))
+        row = [named(server), cost + times(results, case, server, figures.connect_us)]
+        rows.append([*row, number(results.median(case, server, figures.connect_user_us))])
     return table(heads, rows) if rows else []
 
 
@@ -141,9 +173,10 @@ def share(results, case, server, limit):
         ratio = results.ratio(case, server, of, figures.deliveries_a_cpu_second)
         return NOTHING if ratio is None else f"{100 * ratio:.0f}%"
 
-    if server != "chloe":
-        return percent(limit)
-    return f"{percent(limit)}; same bytes {percent(limit + '-same')}"
+    plain, same = percent(limit), percent(f"{limit}-same")
+    if NOTHING in (plain, same) or server != "chloe":
+        return same if plain == NOTHING else plain
+    return f"{plain}; same bytes {same}"
 
 
 def faults(results, case, server):

@@ -134,10 +134,22 @@ class Writing(unittest.TestCase):
         self.assertLess(text.index(document.BEGIN), text.index(document.END))
 
     def test_no_label_leaves_the_picture(self):
-        drawn = document.draw(Results({}, every_case()))
-        width = float(re.search(r'width="(\d+)"', drawn).group(1))
-        for x, text in re.findall(r'<text class="ours" x="([\d.]+)"[^>]*>([^<]*)', drawn):
-            self.assertLess(float(x) + 9 * len(text), width)
+        pictures = document.draw(Results({}, every_case()))
+        self.assertEqual(list(pictures), ["benchmarks.svg", "fanout.svg"])
+        for drawn in pictures.values():
+            width = float(re.search(r'width="(\d+)"', drawn).group(1))
+            for x, text in re.findall(r'<text class="ours" x="([\d.]+)"[^>]*>([^<]*)', drawn):
+                self.assertLess(float(x) + 9 * len(text), width)
+
+    def test_a_share_is_told_beside_the_limit_that_was_measured(self):
+        case = "fanout-1000-4"
+        rows = [record(case, server, 1, us) for server, us in [("chloe", 2.0), ("ws", 8.0), ("limit-rolling-same", 1.0)]]
+        results = Results({}, rows)
+        self.assertEqual(tables.share(results, case, "chloe", "limit-rolling"), "50%")
+        self.assertEqual(tables.share(results, case, "ws", "limit-rolling"), "12%")
+        self.assertEqual(tables.share(results, case, "chloe", "limit-coalesced"), "–")
+        rows += [record(case, "limit-coalesced", 1, 4.0), record(case, "limit-coalesced-same", 1, 5.0)]
+        self.assertEqual(tables.share(results, case, "chloe", "limit-coalesced"), "200%; same bytes 250%")
 
 
 class Peers(unittest.TestCase):

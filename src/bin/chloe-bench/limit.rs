@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use chloe::wire::http::{Decoded, HttpLimits, RequestDecoder};
 use chloe::wire::websocket::handshake::accept;
@@ -22,6 +23,9 @@ pub enum Mode {
     OneWrite,
     /// Once a turn for each WebSocket: all that is pending.
     Coalesced,
+    /// The same, but it looks for publications after every few writes, so that
+    /// they go out with those that are on their way.
+    Rolling,
 }
 
 impl Mode {
@@ -29,6 +33,7 @@ impl Mode {
         match name {
             "one-write" => Some(Mode::OneWrite),
             "coalesced" => Some(Mode::Coalesced),
+            "rolling" => Some(Mode::Rolling),
             _ => None,
         }
     }
@@ -37,6 +42,7 @@ impl Mode {
         match self {
             Mode::OneWrite => "one-write",
             Mode::Coalesced => "coalesced",
+            Mode::Rolling => "rolling",
         }
     }
 }
@@ -44,6 +50,10 @@ impl Mode {
 const LISTENER: Token = Token(usize::MAX);
 const BACKLOG: i32 = 4_096;
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// Writes of `Mode::Rolling` between two looks, as Chloe's `turn_writes`; and what
+/// may come in before all were written to, as its `fan_out_backlog_bytes`.
+const ROLL_WRITES: usize = 64;
+const ROLL_AHEAD_BYTES: u64 = 128 * 1024;
 /// A reader that is behind by more is cut off.
 const BEHIND_MAX: usize = 64 * 1024 * 1024;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -53,6 +63,8 @@ struct Connection {
     tcp: TcpStream,
     /// How much of the log it was given; `None` before it is a WebSocket.
     at: Option<u64>,
+    /// It takes no more for now.
+    full: bool,
 }
 
 /// The whole server.
@@ -68,6 +80,10 @@ pub struct LimitServer {
     /// Frames that somebody has not got, and where they begin.
     log: Vec<u8>,
     start: u64,
+    /// Of `Mode::Rolling`: readers below this have not had their turn, and where
+    /// the log ended when the first one had.
+    place: usize,
+    pass_from: u64,
     /// What came of a request that is not whole.
     partial: HashMap<usize, Vec<u8>>,
     scratch: Box<[u8]>,
@@ -98,6 +114,8 @@ impl LimitServer {
             readers: Vec::new(),
             log: Vec::new(),
             start: 0,
+            place: 0,
+            pass_from: 0,
             partial: HashMap::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             limits: HttpLimits::default(),
@@ -118,8 +136,10 @@ impl LimitServer {
     /// The system gives no events.
     pub fn run(&mut self) -> Result<()> {
         let mut events = Events::with_capacity(1_024);
+        let mut again = false;
         loop {
-            match self.poll.poll(&mut events, None) {
+            let timeout = again.then_some(Duration::ZERO);
+            match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 result => result?,
             }
@@ -133,7 +153,10 @@ impl LimitServer {
                     }
                 }
             }
-            self.flush();
+            match self.mode {
+                Mode::Rolling => again = self.roll(),
+                Mode::OneWrite | Mode::Coalesced => self.flush(),
+            }
         }
     }
 
@@ -151,7 +174,11 @@ impl LimitServer {
             self.poll
                 .registry()
                 .register(&mut tcp, Token(number), both)?;
-            let connection = Some(Connection { tcp, at: None });
+            let connection = Some(Connection {
+                tcp,
+                at: None,
+                full: false,
+            });
             match self.connections.get_mut(number) {
                 Some(place) => *place = connection,
                 None => self.connections.push(connection),
@@ -256,11 +283,15 @@ impl LimitServer {
     }
 
     fn subscribe(&mut self, number: usize) {
-        let end = self.start + self.log.len() as u64;
+        let end = self.end();
         if let Some(connection) = self.connections[number].as_mut() {
             connection.at = Some(end);
             self.readers.push(number);
         }
+    }
+
+    fn end(&self) -> u64 {
+        self.start + self.log.len() as u64
     }
 
     /// Appends the frame of a publication.
@@ -279,7 +310,7 @@ impl LimitServer {
         if self.log.is_empty() {
             return;
         }
-        let end = self.start + self.log.len() as u64;
+        let end = self.end();
         let mut is_behind = false;
         let mut broken = Vec::new();
         for number in &self.readers {
@@ -305,6 +336,53 @@ impl LimitServer {
         }
     }
 
+    /// Goes on with giving every WebSocket what it has not got, a few at a time;
+    /// true if there is more to give.
+    fn roll(&mut self) -> bool {
+        let mut writes = 0;
+        while self.place > 0 || self.begin_pass() {
+            self.place -= 1;
+            let end = self.end();
+            if let Some(number) = self.readers.get(self.place).copied()
+                && let Some(connection) = self.connections[number].as_mut()
+                && !connection.full
+                && connection.at != Some(end)
+            {
+                if give(connection, &self.log, self.start).is_err() {
+                    self.close(number);
+                }
+                writes += 1;
+            }
+            let pressed = self.place > 0 && end - self.pass_from > ROLL_AHEAD_BYTES;
+            if writes >= ROLL_WRITES && !pressed {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Forgets what all have; false if nobody can be given anything.
+    fn begin_pass(&mut self) -> bool {
+        let end = self.end();
+        let (mut least, mut any) = (end, false);
+        for number in &self.readers {
+            if let Some(connection) = &self.connections[*number]
+                && let Some(at) = connection.at
+            {
+                least = least.min(at);
+                any |= at < end && !connection.full;
+            }
+        }
+        self.log.drain(..(least - self.start) as usize);
+        self.start = least;
+        if self.log.len() > BEHIND_MAX {
+            self.cut_off(end);
+        }
+        self.pass_from = end;
+        self.place = if any { self.readers.len() } else { 0 };
+        any
+    }
+
     fn cut_off(&mut self, end: u64) {
         let readers = self.readers.clone();
         for number in readers {
@@ -319,12 +397,17 @@ impl LimitServer {
 /// One write of what is pending.
 fn give(connection: &mut Connection, log: &[u8], start: u64) -> Result<()> {
     let at = connection.at.unwrap_or(start);
-    match connection.tcp.write(&log[(at - start) as usize..]) {
+    let rest = &log[(at - start) as usize..];
+    match connection.tcp.write(rest) {
         Ok(count) => {
             connection.at = Some(at + count as u64);
+            connection.full = count < rest.len();
             Ok(())
         }
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            connection.full = true;
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }

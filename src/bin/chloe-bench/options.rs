@@ -111,7 +111,7 @@ pub const COMMANDS: [(&str, &str); 7] = [
 /// Flags: name, what stands behind it, what it means.
 #[rustfmt::skip]
 pub const FLAGS: [(&str, &str, &str); 21] = [
-    ("peer", "NAME|FILE", "how to speak to the server: chloe, limit, or a file as in benches/peers [chloe]"),
+    ("peer", "NAME|FILE", "how to speak to the server: chloe, chloe-upgrade (no channel), limit, or a file as in benches/peers [chloe]"),
     ("start", "SCRIPT", "start the server by a script as in benches/peers, and end it"),
     ("url", "URL", "where readers connect; without --url and --start, a Chloe is started"),
     ("publish-url", "URL", "where publishers connect, if elsewhere"),
@@ -129,7 +129,7 @@ pub const FLAGS: [(&str, &str, &str); 21] = [
     ("bytes", "N", "data of a publication, at least 35 [128]"),
     ("seconds", "S", "how long is measured [5; latency 10; idle 30]"),
     ("warm-up", "S", "how long it goes on before [0.5]"),
-    ("mode", "MODE", "of limit: 'one-write' for each publication and reader, or 'coalesced': one for all that is pending [one-write]"),
+    ("mode", "MODE", "of limit: 'one-write' for each publication and reader, 'coalesced': one for all that is pending, or 'rolling': that, and publications are looked for after every 64 [one-write]"),
     ("overhead", "N", "of limit: bytes that each delivery has beside the data, for the same bytes on the wire [0]"),
     ("port", "N", "of limit-server; 0 lets the system choose [0]"),
 ];
@@ -215,7 +215,8 @@ impl Options {
             "seconds" => self.seconds = Some(number(name, value)?),
             "warm-up" => self.warm_up = number(name, value)?,
             "mode" => {
-                self.mode = Mode::named(value).ok_or("--mode is 'one-write' or 'coalesced'")?;
+                self.mode =
+                    Mode::named(value).ok_or("--mode is 'one-write', 'coalesced' or 'rolling'")?;
             }
             "overhead" => self.overhead = number(name, value)?,
             "port" => self.port = number(name, value)?,

@@ -8,8 +8,12 @@ use crate::peer::{Answer, Dialogue, Peer, Polling, Publishing, Request, Take};
 use crate::section::Section;
 
 /// Chloe itself, and the bare server of `limit`.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 3] = [
     ("chloe", include_str!("../../../benches/peers/chloe.toml")),
+    (
+        "chloe-upgrade",
+        include_str!("../../../benches/peers/chloe-upgrade.toml"),
+    ),
     ("limit", include_str!("../../../benches/peers/limit.toml")),
 ];
 

@@ -55,7 +55,7 @@ impl Server {
             });
         }
         match options.peer.as_str() {
-            "chloe" => Server::start_chloe(),
+            "chloe" | "chloe-upgrade" => Server::start_chloe(),
             "limit" => Server::start_limit(options),
             _ => Err(Error::other(
                 "where is the server? --url or --start says it",
