@@ -21,8 +21,8 @@ pub fn is_json(request: &Request<'_>) -> bool {
 /// The media type of the request's body, without its parameters (RFC 9110, 8.3.1).
 pub fn media_type<'a>(request: &Request<'a>) -> &'a str {
     let kind = request.headers.get("Content-Type").unwrap_or_default();
-    let parameters = kind.bytes().position(|byte| byte == b';');
-    kind[..parameters.unwrap_or(kind.len())].trim_ascii()
+    let (kind, _) = kind.split_once(';').unwrap_or((kind, ""));
+    kind.trim_ascii()
 }
 
 /// Whether to answer with JSON: it was asked for, or spoken.

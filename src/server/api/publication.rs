@@ -49,8 +49,10 @@ impl Publication<'_> {
     /// # Errors
     /// What does not go together, or is too long.
     pub fn checked(mut self) -> Result<Self, Problem> {
-        let mut seen = HashSet::new();
-        self.channels.retain(|channel| seen.insert(channel.clone()));
+        if self.channels.len() > 1 {
+            let mut seen = HashSet::new();
+            self.channels.retain(|channel| seen.insert(channel.clone()));
+        }
         if self.session.is_some() && self.channels.len() > 1 {
             return Err(Problem::new(
                 400,
