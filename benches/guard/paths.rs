@@ -29,13 +29,15 @@ pub struct Path {
 const SUBSCRIBERS: usize = 10_000;
 
 /// The paths, in the order of the table.
-pub const PATHS: [Path; 10] = [
+pub const PATHS: [Path; 12] = [
     Path::new("parse_poll", "request", 1, 1_000, parse_poll),
     Path::new("parse_send", "request", 1, 1_000, parse_send),
     Path::new("frame_text", "frame of 60 bytes", 1, 1_000, frame_text),
     Path::new("frame_64k", "frame of 64 KiB", 1, 20, frame_64k),
     Path::new("envelope_decode", "message", 1, 1_000, envelope_decode),
     Path::new("envelope_encode", "delivery", 1, 1_000, envelope_encode),
+    Path::new("open", "WebSocket", 1, 500, open),
+    Path::new("ping", "ping answered", SUBSCRIBERS as u64, 2, ping),
     Path::new("poll", "poll answered", 1, 500, poll),
     // All in one turn: what a publication costs before anybody is written to.
     Path::new("publish", "publication", 1, 200, publish),
@@ -151,6 +153,20 @@ fn envelope_encode(rounds: u64) {
         let data = DataRef::Str(black_box(&text));
         encode_delivery(&mut out, data, "room", offset, Some(epoch), false);
         black_box(&out);
+    }
+}
+
+fn open(rounds: u64) {
+    let mut whole = InMemory::timeless(1, 0);
+    for _ in 0..rounds {
+        whole.open_and_close();
+    }
+}
+
+fn ping(rounds: u64) {
+    let mut whole = InMemory::timeless(SUBSCRIBERS, 0);
+    for _ in 0..rounds {
+        whole.ping_all();
     }
 }
 

@@ -35,6 +35,8 @@ pub struct InMemory {
     server: Server,
     /// `None`: time stands still, and every run does the same.
     start: Option<Instant>,
+    /// By so much time was moved by hand.
+    moved_ms: u64,
     unix_ms: u64,
     sinks: Vec<Sink>,
     subscribers: Vec<ConnKey>,
@@ -87,6 +89,7 @@ impl InMemory {
         let mut whole = InMemory {
             server: Server::new(Config::default(), [7; 32], now),
             start,
+            moved_ms: 0,
             unix_ms,
             sinks: Vec::new(),
             subscribers: Vec::new(),
@@ -106,7 +109,7 @@ impl InMemory {
 
     fn now(&self) -> Time {
         let elapsed = self.start.map(|start| start.elapsed());
-        let ms = elapsed.map_or(0, |elapsed| elapsed.as_millis() as u64);
+        let ms = elapsed.map_or(0, |elapsed| elapsed.as_millis() as u64) + self.moved_ms;
         Time {
             ms,
             unix_ms: self.unix_ms + ms,
@@ -123,6 +126,30 @@ impl InMemory {
             self.sinks.resize_with(index + 1, Sink::default);
         }
         key
+    }
+
+    /// A browser opens a WebSocket, subscribes, and leaves.
+    pub fn open_and_close(&mut self) {
+        let (now, key) = (self.now(), self.subscribe());
+        self.server.handle_closed(now, key);
+    }
+
+    /// The time of a ping comes, and every WebSocket answers its own.
+    pub fn ping_all(&mut self) {
+        let bytes = self.totals().0;
+        self.moved_ms += Config::default().ping_interval_ms + 1_000;
+        let now = self.now();
+        self.flush(now);
+        let pinged = self.totals().0 - bytes;
+        // RFC 6455, 5.5.2: a ping without a payload has two bytes.
+        assert_eq!(pinged, 2 * self.subscribers.len() as u64, "one each");
+        let mut pong = Vec::new();
+        let mut frame = Vec::new();
+        encode_masked_frame(&mut pong, Opcode::Pong, &[], [1, 2, 3, 4]);
+        for key in &self.subscribers {
+            frame.clone_from(&pong);
+            self.server.handle_received(now, *key, &mut frame);
+        }
     }
 
     fn subscribe(&mut self) -> ConnKey {
