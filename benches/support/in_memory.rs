@@ -87,7 +87,7 @@ impl InMemory {
     ) -> InMemory {
         let now = Time { ms: 0, unix_ms };
         let mut whole = InMemory {
-            server: Server::new(Config::default(), [7; 32], now),
+            server: Server::new(roomy(), [7; 32], now),
             start,
             moved_ms: 0,
             unix_ms,
@@ -291,6 +291,16 @@ impl InMemory {
         sinks.fold((0, 0), |(bytes, writes), sink| {
             (bytes + sink.bytes, writes + sink.writes)
         })
+    }
+}
+
+/// The defaults, with room for as many connections as a benchmark has.
+fn roomy() -> Config {
+    const MOST: usize = 200_000;
+    Config {
+        connections_max: MOST,
+        sessions_max: MOST,
+        ..Config::default()
     }
 }
 
