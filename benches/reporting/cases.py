@@ -100,6 +100,13 @@ CASES = [
         servers=("chloe", "limit-one-write-same", "limit-coalesced-same", "limit-rolling-same", *NEAR),
     ),
     Case(
+        "beside-900-4",
+        "900 WebSockets, 4 in flight",
+        "fanout",
+        ("--clients", "900", "--in-flight", "4"),
+        servers=("chloe", *NEAR),
+    ),
+    Case(
         "stalled-1000-4",
         "1,000 WebSockets, 4 in flight, 100 that read nothing",
         "fanout",

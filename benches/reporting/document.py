@@ -11,7 +11,7 @@ END = "<!-- end: written by benches/report -->"
 
 FANOUT = ["fanout-1000-4", "fanout-10000-4", "fanout-1000-32"]
 DELIVERED = ["single-1000", "delivered-1000-4"]
-STALLED, WITHOUT = "stalled-1000-4", "fanout-1000-4"
+STALLED, WITHOUT = "stalled-1000-4", "beside-900-4"
 PUBLISHING = ["publish-0", "publish-1", "publish-0-16", "publish-0-asleep"]
 OTHER_TRANSPORTS = ["poll-1000-4", "poll-10000-4", "poll-single-1000"]
 
@@ -77,7 +77,8 @@ write by answering early: one write for each reader and publication is what ther
 little to coalesce."""
 
 STALL = """\
-A tenth of the readers subscribe and then read nothing. What the others cost, beside the first table."""
+A tenth of the readers subscribe and then read nothing. What the other 900 cost, beside 900 alone, which were
+measured just before."""
 
 LATENCY = """\
 From before the publication is sent to when the reader has it; in brackets, how many times Chloe's."""

@@ -77,6 +77,11 @@ impl Channel {
         self.awake
     }
 
+    /// Those that are awake, in the order of their places.
+    pub fn awake_readers(&self) -> &[Reader] {
+        &self.readers[..self.awake as usize]
+    }
+
     /// Who stands at `place`.
     pub fn reader(&self, place: u32) -> Reader {
         self.readers[place as usize]

@@ -299,6 +299,13 @@ impl Hub {
         None
     }
 
+    /// The streams of those that [`Hub::next_reader`] comes to next, up to
+    /// `count`; they are not met by that.
+    pub fn upcoming(&self, count: usize) -> impl Iterator<Item = Stream> + '_ {
+        let readers = self.archive.pass.upcoming(&self.tables.channels, count);
+        readers.filter_map(|reader| self.tables.sessions.at(reader.session)?.1.stream())
+    }
+
     /// How many bytes were published since the round of passes that is under
     /// way began; 0 when they are through.
     pub fn backlog_bytes(&self) -> usize {

@@ -51,6 +51,22 @@ impl Pass {
         self.backlog_bytes
     }
 
+    /// Who is met next, up to `count` of one channel; nobody is met by that.
+    pub fn upcoming<'c>(
+        &self,
+        channels: &'c Slots<Channel>,
+        count: usize,
+    ) -> impl Iterator<Item = Reader> + use<'c> {
+        let (index, place) = match self.channel {
+            Some(index) if self.place > 0 => (Some(index), self.place as usize),
+            _ => (self.dirty.front().copied(), usize::MAX),
+        };
+        let channel = index.and_then(|index| channels.at(index));
+        let readers = channel.map_or(&[][..], |(_, channel)| channel.awake_readers());
+        let to_come = &readers[..place.min(readers.len())];
+        to_come.iter().rev().take(count).copied()
+    }
+
     fn is_through(&self) -> bool {
         self.channel.is_none() && self.dirty.is_empty()
     }

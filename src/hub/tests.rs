@@ -113,6 +113,22 @@ fn a_pass_meets_each_awake_reader_once_and_no_sleeper() {
 }
 
 #[test]
+fn who_is_to_come_is_told_ahead_and_met_all_the_same() {
+    let mut world = World::new(limits());
+    for stream in 0..10 {
+        world.awake(stream);
+    }
+    assert_eq!(world.hub.upcoming(5).count(), 0);
+    world.publish("/all", "a");
+    for left in (0..10).rev() {
+        let ahead: Vec<_> = world.hub.upcoming(20).collect();
+        assert_eq!(ahead.len(), left + 1);
+        assert_eq!(world.hub.next_reader().unwrap().1, ahead[0]);
+    }
+    assert!(world.readers().is_empty());
+}
+
+#[test]
 fn nobody_is_missed_when_others_leave_in_the_middle_of_a_pass() {
     for leaver in 0..10u64 {
         for after in 0..9 {
