@@ -321,19 +321,20 @@ impl EventLoop {
         }
     }
 
-    /// Gives each ready socket one go, as long as the server takes more in.
-    /// Those that have more come again next turn.
+    /// Gives each ready socket one go. Those that have more, or are held back,
+    /// come again next turn.
     fn read(&mut self, server: &mut Server, now: Time) {
         for _ in 0..self.ready.len() {
-            if server.is_pressed() {
-                return;
-            }
             let Some(key) = self.ready.pop_front() else {
                 return;
             };
             let Some(socket) = self.sockets.get_mut(key) else {
                 continue;
             };
+            if server.is_held_back(key) {
+                self.ready.push_back(key);
+                continue;
+            }
             socket.queued = false;
             match socket.stage {
                 Stage::Connecting => self.finish_connect(server, now, key),

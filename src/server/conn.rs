@@ -61,6 +61,8 @@ pub struct HttpConn {
     pub since_ms: u64,
     /// The peer sends no more.
     pub finished: bool,
+    /// Its last request was one to `/send`.
+    pub publishes: bool,
 }
 
 /// What an HTTP connection is in the middle of.
@@ -164,6 +166,7 @@ impl Conn {
             phase: Phase::Reading(Waiting::NothingYet),
             since_ms: now.ms,
             finished: false,
+            publishes: false,
         })))
     }
 

@@ -363,10 +363,15 @@ impl Server {
     }
 
     /// Whether more was published than may run ahead of the readers
-    /// (`fan_out_backlog_bytes`): the caller reads nothing until they have been
-    /// written to, so that a flood waits where it comes from.
-    pub fn is_pressed(&self) -> bool {
-        self.core.hub.backlog_bytes() > self.core.config.fan_out_backlog_bytes
+    /// (`fan_out_backlog_bytes`), and `key` is one that publishes: it is not read
+    /// until they have been written to, so that a flood waits where it comes from,
+    /// and nobody else does.
+    pub fn is_held_back(&self, key: ConnKey) -> bool {
+        if self.core.hub.backlog_bytes() <= self.core.config.fan_out_backlog_bytes {
+            return false;
+        }
+        let conn = self.core.conns.get(key);
+        conn.is_some_and(|conn| matches!(&conn.role, Role::Http(http) if http.publishes))
     }
 
     /// Writes what the connection has to write, in as few writes as may be.

@@ -139,6 +139,7 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 let peer = http.peer;
                 http.phase = Phase::Reading(Waiting::NothingYet);
                 http.since_ms = now.ms;
+                http.publishes = request.target.starts_with("/send");
                 core.stats.requests += 1;
                 let framing = Framing {
                     version: request.version,

@@ -179,8 +179,9 @@ impl World {
         let mut ids = self.network.live.clone();
         self.dice.shuffle(&mut ids);
         for id in ids {
-            if self.server.is_pressed() {
-                return;
+            let key = self.network.sockets[id].key;
+            if key.is_some_and(|key| self.server.is_held_back(key)) {
+                continue;
             }
             if self.network.calm || self.dice.chance(85) {
                 self.read_socket(id);
