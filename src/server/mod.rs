@@ -303,8 +303,9 @@ impl Server {
         self.core.actions.pop_front()
     }
 
-    /// The next connection to write to; `None` when there is none. Answers and
-    /// fan-out take turns: neither keeps the other waiting.
+    /// The next connection that has something to write; each is to be given to
+    /// [`Server::transmit`]. Answers and fan-out take turns: neither keeps the
+    /// other waiting.
     pub fn poll_transmit(&mut self, now: Time) -> Option<ConnKey> {
         self.now = now;
         if self.core.flush.is_empty() || std::mem::take(&mut self.answered) {
