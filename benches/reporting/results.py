@@ -47,13 +47,13 @@ class Results:
         values = self.values(case, server, figure).values()
         return statistics.median(values) if values else None
 
-    def ratio(self, case, server, other, figure):
-        """How many times the figure of `other` the one of `server` is.
+    def ratio(self, case, server, other, figure, beside=None):
+        """How many times the figure of `other`, in the case `beside` if not in the same, the one of `server` is.
 
         Each round is compared with itself, since the machine is not equally quiet in all; the
         median of these ratios is what counts.
         """
-        ours, theirs = self.values(case, server, figure), self.values(case, other, figure)
+        ours, theirs = self.values(case, server, figure), self.values(beside or case, other, figure)
         ratios = [ours[r] / theirs[r] for r in ours if theirs.get(r)]
         return statistics.median(ratios) if ratios else None
 

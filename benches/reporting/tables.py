@@ -111,12 +111,12 @@ def stalled(results, case, without):
     heads = [BY_KEY[case].title, "µs of CPU a delivery to the others", "times that without", "p50, ms", "p99, ms"]
     rows = []
     for server in order(results, case, figures.us_a_delivery):
-        cost, usual = (results.median(of, server, figures.us_a_delivery) for of in (case, without))
+        ratio = results.ratio(case, server, server, figures.us_a_delivery, beside=without)
         rows.append(
             [
                 named(server),
-                number(cost),
-                number(cost / usual) + "×" if cost and usual else NOTHING,
+                number(results.median(case, server, figures.us_a_delivery)),
+                number(ratio) + "×" if ratio else NOTHING,
                 number(results.median(case, server, figures.p50_ms)),
                 number(results.median(case, server, figures.p99_ms)),
                 faults(results, case, server),

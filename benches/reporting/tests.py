@@ -71,6 +71,11 @@ class Reading(unittest.TestCase):
         self.assertEqual(results.ratio("a", "ws", "chloe", figures.us_a_delivery), 3.0)
         self.assertEqual(results.median("a", "ws", figures.us_a_delivery), 6.0)
 
+    def test_two_cases_are_compared_round_by_round(self):
+        rows = [record("a", "ws", 1, 3.0), record("b", "ws", 1, 2.0), record("a", "ws", 2, 30.0), record("b", "ws", 2, 20.0)]
+        results = Results({}, rows)
+        self.assertEqual(results.ratio("a", "ws", "ws", figures.us_a_delivery, beside="b"), 1.5)
+
     def test_what_failed_has_no_figure(self):
         failed = {"case": "a", "server": "ws", "round": 1, "failed": "no"}
         results = Results({}, [failed, record("a", "ws", 2, 5.0)])

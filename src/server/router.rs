@@ -139,7 +139,7 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 let peer = http.peer;
                 http.phase = Phase::Reading(Waiting::NothingYet);
                 http.since_ms = now.ms;
-                http.publishes = request.target.starts_with("/send");
+                http.publishes = false;
                 core.stats.requests += 1;
                 let framing = Framing {
                     version: request.version,
@@ -227,7 +227,12 @@ fn route(
     }
     let response = match path {
         "/send" if request.method == Method::Options => options("POST, OPTIONS"),
-        "/send" => api::send(core, now, peer, request),
+        "/send" => {
+            if let Some(http) = http_mut(core, key) {
+                http.publishes = true;
+            }
+            api::send(core, now, peer, request)
+        }
         _ if let Some(name) = path.strip_prefix(api::POSITION_PREFIX) => match request.method {
             Method::Options => options(api::POSITION_ALLOWED),
             _ => api::position(core, now, peer, request, name),
