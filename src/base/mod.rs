@@ -1,10 +1,12 @@
 //! FLOOR 1: values and containers that know nothing of the web.
 
+pub mod address;
 pub mod buffer;
 pub mod names;
 pub mod outbox;
 pub mod random;
 pub mod record;
+pub mod shares;
 pub mod slots;
 pub mod time;
 pub mod timers;

@@ -34,6 +34,7 @@ mod resume_tests;
 
 use std::sync::Arc;
 
+use crate::base::address::AddressKey;
 use crate::base::names::{ALL_CHANNEL, Epoch, Offset, Position, SESSION_CHANNEL, SessionId};
 use crate::base::random::Random;
 use crate::base::record::Damaged;
@@ -78,11 +79,12 @@ impl Hub {
         }
     }
 
-    /// Opens a session, asleep and subscribed to `/all` from here on.
+    /// Opens a session, asleep and subscribed to `/all` from here on. It counts
+    /// against the share of `address`.
     ///
     /// # Errors
     /// When there are too many sessions.
-    pub fn open(&mut self, now: Time) -> Result<SessionKey, HubError> {
+    pub fn open(&mut self, now: Time, address: Option<AddressKey>) -> Result<SessionKey, HubError> {
         if self.tables.sessions.len() >= self.limits.sessions {
             return Err(HubError::TooManySessions(self.limits.sessions));
         }
@@ -93,7 +95,9 @@ impl Hub {
                 .create(&mut self.tables, Arc::clone(&self.all), false),
         };
         let id = SessionId(self.random.bits_128());
-        let key = self.tables.sessions.insert(Session::new(id, 0));
+        let mut session = Session::new(id, 0);
+        session.address = address;
+        let key = self.tables.sessions.insert(session);
         self.tables.ids.insert(id, key);
         self.tables.join(key, all);
         self.renew(now, key);

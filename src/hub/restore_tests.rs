@@ -52,7 +52,7 @@ fn read(hub: &mut Hub, key: SessionKey) -> String {
 /// A hub in which a good deal is going on, and its sessions.
 fn busy() -> (Hub, Vec<SessionId>) {
     let mut hub = hub(limits(), 1);
-    let keys: Vec<_> = (0..3).map(|_| hub.open(START).unwrap()).collect();
+    let keys: Vec<_> = (0..3).map(|_| hub.open(START, None).unwrap()).collect();
     hub.set_modern(keys[1]);
     hub.attach(keys[1], 7);
     for (number, name) in ["news", "sport", "news"].into_iter().enumerate() {
@@ -204,7 +204,7 @@ proptest! {
         bytes[then % length] ^= value;
         let mut new = hub(limits(), 2);
         if new.restore(START, &bytes).is_ok() {
-            let key = new.open(START).unwrap();
+            let key = new.open(START, None).unwrap();
             new.publish(START, "news", frame("x")).unwrap();
             new.publish_to(START, key, frame("y")).unwrap();
             new.close(key);
@@ -228,7 +228,7 @@ proptest! {
             let name = ["/all", "a", "b", "c", "d"][one];
             let key = keys.get(other).copied();
             match (what, key) {
-                (0, _) => keys.push(old.open(now).unwrap()),
+                (0, _) => keys.push(old.open(now, None).unwrap()),
                 (1, Some(key)) => {
                     old.subscribe(key, name, None).unwrap();
                 }

@@ -42,7 +42,7 @@ fn a_client_that_names_others_has_seen_nothing_of_its_own_channel() {
 #[test]
 fn a_session_that_is_renewed_sleeps_its_whole_time_again() {
     let mut world = World::new(limits());
-    let key = world.hub.open(world.now).unwrap();
+    let key = world.hub.open(world.now, None).unwrap();
     let id = world.hub.session(key).unwrap().id;
     for (wait_ms, lives) in [(80_000, true), (80_000, true), (91_000, false)] {
         world.hub.renew(world.now, key);

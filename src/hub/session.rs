@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 
 use smallvec::SmallVec;
 
+use crate::base::address::AddressKey;
 use crate::base::names::{Offset, SessionId};
 use crate::base::slots::Key;
 
@@ -72,6 +73,8 @@ pub struct Session {
     /// Its client connected the new way: it is told of gaps and heartbeats.
     pub modern: bool,
     pub opener: Option<Opener>,
+    /// Whose share it counts against; none for this machine's own.
+    pub address: Option<AddressKey>,
     /// The number of the last batch that its client was to acknowledge.
     pub batch: u32,
     /// Cursors as they were before each batch that may yet turn out not to have
@@ -91,6 +94,7 @@ impl Session {
             timed: false,
             modern: false,
             opener: None,
+            address: None,
             batch: 0,
             unconfirmed: None,
         }
@@ -134,6 +138,6 @@ mod tests {
 
     #[test]
     fn a_session_that_only_listens_is_small() {
-        assert!(size_of::<Session>() <= 88, "with its slot's generation 96");
+        assert!(size_of::<Session>() <= 96, "with its slot's generation 104");
     }
 }

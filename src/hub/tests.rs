@@ -35,7 +35,7 @@ impl World {
     }
 
     pub(super) fn awake(&mut self, stream: Stream) -> SessionKey {
-        let key = self.hub.open(self.now).unwrap();
+        let key = self.hub.open(self.now, None).unwrap();
         self.hub.attach(key, stream);
         key
     }
@@ -391,7 +391,7 @@ fn a_prefix_has_limits_of_its_own_and_the_longest_wins() {
     ];
     let mut world = World::new(by_name);
     let held = |world: &mut World, name: &str| {
-        let key = world.hub.open(world.now).unwrap();
+        let key = world.hub.open(world.now, None).unwrap();
         let head = world.hub.subscribe(key, name, None).unwrap().position;
         let start = Position { offset: 0, ..head };
         let first = world
@@ -461,7 +461,10 @@ fn limits_are_told_with_what_to_do() {
         ..limits()
     });
     let key = world.awake(1);
-    assert_eq!(world.hub.open(world.now), Err(HubError::TooManySessions(1)));
+    assert_eq!(
+        world.hub.open(world.now, None),
+        Err(HubError::TooManySessions(1))
+    );
     world.hub.subscribe(key, "a", None).unwrap();
     world.hub.subscribe(key, "a", None).unwrap();
     assert_eq!(

@@ -3,6 +3,7 @@
 //! State only: bytes are moved by `fanout`, requests are understood by `router`
 //! and frames by `stream`. Called by all of them.
 
+use crate::base::address::AddressKey;
 use crate::base::buffer::Buffer;
 use crate::base::outbox::Outbox;
 use crate::base::slots::Key;
@@ -14,7 +15,7 @@ use crate::transport::websocket;
 use crate::wire::http::{Framing, RequestDecoder, Waiting};
 use crate::wire::websocket::{MessageDecoder, Opcode, Role as Side, encode_frame};
 
-use super::addresses::{AddressKey, Peer};
+use super::addresses::Peer;
 use super::files::FileBody;
 
 /// Names a connection; stale once it is closed.

@@ -12,7 +12,7 @@ use crate::transport::contract::{Problem, Reply};
 
 use super::acks::{Finished, Known, Token, Waiter};
 use super::callback::{Answer, GivenUp, Message, Refused};
-use super::conn::{Phase, Role};
+use super::conn::{ConnKey, Phase, Role};
 use super::core::Core;
 use super::openers::agree;
 
@@ -33,12 +33,18 @@ impl std::convert::From<Refused> for Problem {
     }
 }
 
-/// Opens a session for a page of `opener`.
+/// Opens a session for a page of `opener`, whose request came over `conn`.
 ///
 /// # Errors
 /// When there are too many.
-pub fn open(core: &mut Core, now: Time, opener: Option<Opener>) -> Result<SessionKey, Problem> {
-    let session = core.hub.open(now)?;
+pub fn open(
+    core: &mut Core,
+    now: Time,
+    conn: ConnKey,
+    opener: Option<Opener>,
+) -> Result<SessionKey, Problem> {
+    let address = core.conns.get(conn).and_then(|conn| conn.address);
+    let session = core.hub.open(now, address)?;
     core.hub.set_opener(session, opener);
     Ok(session)
 }

@@ -100,7 +100,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     }
     let reply = match (call.command, found) {
         (Command::Connect { positions, .. }, found) => {
-            connect(core, now, opener, found.ok(), positions.as_ref())
+            connect(core, now, key, opener, found.ok(), positions.as_ref())
         }
         (Command::Poll(asked), Ok(session)) => {
             let poll = Poll {
@@ -163,12 +163,13 @@ fn stopping(core: &mut Core, now: Time, key: ConnKey, context: &RequestContext, 
 fn connect(
     core: &mut Core,
     now: Time,
+    key: ConnKey,
     opener: Option<Opener>,
     found: Option<SessionKey>,
     positions: Option<&Positions<'_>>,
 ) -> Option<Reply> {
     let Some(positions) = positions else {
-        return Some(match dispatch::open(core, now, opener) {
+        return Some(match dispatch::open(core, now, key, opener) {
             Ok(session) => Reply::Opened {
                 session: core.hub.session(session)?.id,
             },
@@ -186,7 +187,7 @@ fn connect(
             core.hub.renew(now, session);
             session
         }
-        None => match dispatch::open(core, now, opener) {
+        None => match dispatch::open(core, now, key, opener) {
             Ok(session) => session,
             Err(problem) => return Some(Reply::Refused(problem)),
         },

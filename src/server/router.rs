@@ -290,7 +290,7 @@ fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, fram
     let opened = if core.is_draining() {
         Err(transport::xhr::stopping())
     } else {
-        dispatch::open(core, now, opener)
+        dispatch::open(core, now, key, opener)
     };
     let session = match opened {
         Ok(session) => session,
