@@ -77,6 +77,11 @@ impl Shares {
         own.min(most.saturating_sub(of_site))
     }
 
+    /// How many addresses have anything.
+    pub fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
     /// Whether nobody has anything.
     pub fn is_empty(&self) -> bool {
         self.addresses.is_empty() && self.sites.is_empty()

@@ -100,6 +100,11 @@ impl Addresses {
         self.connections.give_back(key, 1);
     }
 
+    /// How many addresses have connections.
+    pub fn count(&self) -> usize {
+        self.connections.len()
+    }
+
     fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(address))
     }

@@ -48,8 +48,6 @@ pub enum Role {
     WebSocket(Box<WebSocketConn>),
     /// An outbound one: the relay's lane of this index.
     Lane(usize),
-    /// Taken out while its bytes are being read.
-    Reading,
 }
 
 /// A browser's or an app's HTTP connection.
@@ -214,7 +212,7 @@ impl Conn {
             Role::Http(http) if http.is_idle() && !self.outbox.is_empty() => None,
             Role::Http(http) => http.deadline_ms(config),
             Role::WebSocket(websocket) => Some(websocket.due_ms),
-            Role::Lane(_) | Role::Reading => None,
+            Role::Lane(_) => None,
         };
         [stuck, own].into_iter().flatten().min()
     }

@@ -279,7 +279,7 @@ impl Core {
                 self.stats.websockets -= 1;
                 self.leave_stream(now, key, websocket.session, websocket.modern);
             }
-            Role::Lane(_) | Role::Reading => {}
+            Role::Lane(_) => {}
         }
         true
     }

@@ -134,7 +134,7 @@ fn write_all(
         let step = match &conn.role {
             Role::WebSocket(_) => write_stream(core, now, key, writer)?,
             Role::Http(_) => refill(core, now, key)?,
-            Role::Lane(_) | Role::Reading => Step::Done,
+            Role::Lane(_) => Step::Done,
         };
         if step != Step::More {
             return Ok(step);

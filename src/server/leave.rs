@@ -40,7 +40,7 @@ pub fn begin(core: &mut Core, now: Time, restart: bool) {
                 Phase::Reading(_) if http.input.is_empty() && conn.outbox.is_empty() => grace_ms,
                 _ => 0,
             },
-            Role::Lane(_) | Role::Reading => continue,
+            Role::Lane(_) => continue,
         };
         queue.push((now.after(delay_ms), key));
     }
@@ -111,6 +111,6 @@ fn take_leave(core: &mut Core, now: Time, key: ConnKey) {
                 polls::end(core, now, key, held, ending);
             }
         }
-        Role::Lane(_) | Role::Reading => {}
+        Role::Lane(_) => {}
     }
 }

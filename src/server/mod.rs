@@ -33,6 +33,7 @@ mod api;
 mod router;
 mod relay;
 mod state;
+mod counts;
 #[cfg(test)]
 mod tests;
 
@@ -119,7 +120,7 @@ impl Server {
             Role::Http(http) if http.takes_requests() => conn.outbox.len() < outbox_max,
             // Read on while it waits, to see it leave; but not for long.
             Role::Http(http) => http.input.len() < input_max,
-            Role::Lane(_) | Role::Reading => true,
+            Role::Lane(_) => true,
         };
         if !wanted && matches!(conn.role, Role::WebSocket(_)) && !core.echo {
             core.let_wait(key);
@@ -139,7 +140,7 @@ impl Server {
                 let lane = *lane;
                 self.core.callbacks.handle_received(now, lane, bytes);
             }
-            Some(Role::Reading) | None => {}
+            None => {}
         }
         self.pump();
     }
@@ -156,7 +157,7 @@ impl Server {
             Role::Http(_) => router::finished(core, now, key),
             // An end without a Close, or behind one.
             Role::WebSocket(_) if conn.closing && !conn.outbox.is_empty() => {}
-            Role::WebSocket(_) | Role::Reading => core.close(now, key),
+            Role::WebSocket(_) => core.close(now, key),
         }
         self.pump();
     }
@@ -385,6 +386,12 @@ impl Server {
         done
     }
 
+    /// What the server holds of others, by name. When everybody is gone and all
+    /// times have passed, each count is zero; tests say so.
+    pub fn counts(&self) -> Vec<(&'static str, usize)> {
+        counts::counts(&self.core)
+    }
+
     // ---- inside -----------------------------------------------------------
 
     /// Everything of a connection is out: it is closed, or its next request is read.
@@ -450,7 +457,7 @@ impl Server {
             }
             Role::Http(_) => router::late(core, now, key),
             Role::WebSocket(_) => stream::due(core, now, key),
-            Role::Lane(_) | Role::Reading => {}
+            Role::Lane(_) => {}
         }
         // What was just said may have to wait for the peer, and that has a limit too.
         core.arm(key);

@@ -5,6 +5,7 @@
 //! server when bytes come or a deadline passes.
 
 use crate::base::time::Time;
+use crate::hub::SessionKey;
 use crate::transport::contract::{Call, Command, Reply};
 use crate::transport::websocket;
 use crate::wire::websocket::{
@@ -18,20 +19,31 @@ use super::{dispatch, echo, fanout};
 
 /// Reads what came for a WebSocket.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
-    let Some(mut stream) = take(core, key) else {
+    let Some(stream) = stream_mut(core, key) else {
         return;
     };
     stream.hear(now);
     if stream.input.is_empty() {
-        let used = read(core, now, key, &mut stream, bytes);
-        keep(core, now, key, &mut stream, &bytes[used..]);
+        let used = read(core, now, key, bytes);
+        keep(core, now, key, &bytes[used..]);
     } else {
         let mut whole = stream.input.take();
         whole.extend_from_slice(bytes);
-        let used = read(core, now, key, &mut stream, &mut whole);
-        stream.input.restore(whole, used);
+        let used = read(core, now, key, &mut whole);
+        if let Some(stream) = stream_mut(core, key) {
+            stream.input.restore(whole, used);
+        }
     }
-    put_back(core, key, stream);
+    core.arm(key);
+}
+
+/// The WebSocket of `key`. Whatever is done on the way can close the connection,
+/// so each step looks it up anew, and nobody holds one of its parts meanwhile.
+fn stream_mut(core: &mut Core, key: ConnKey) -> Option<&mut WebSocketConn> {
+    match &mut core.conns.get_mut(key)?.role {
+        Role::WebSocket(stream) => Some(stream),
+        _ => None,
+    }
 }
 
 /// Reads on where a stream was paused.
@@ -44,7 +56,7 @@ pub fn go_on(core: &mut Core, now: Time, key: ConnKey) {
 }
 
 /// The session sends too fast: its stream is read on when it has a token again.
-fn slow_down(core: &mut Core, now: Time, key: ConnKey, stream: &WebSocketConn, wait_ms: u64) {
+fn slow_down(core: &mut Core, now: Time, key: ConnKey, session: SessionKey, wait_ms: u64) {
     // Not for each token, or many who send too fast would keep us busy.
     let at_ms = now.after(wait_ms.max(50));
     if let Some(conn) = core.conns.get_mut(key)
@@ -52,71 +64,56 @@ fn slow_down(core: &mut Core, now: Time, key: ConnKey, stream: &WebSocketConn, w
     {
         core.paces.waiting.set(at_ms, key);
     }
-    // An old client would take it for a message (protocol A.5).
-    if let Some(problem) = core.paces.hold(now, stream.session)
-        && stream.modern
+    let modern = stream_mut(core, key).is_some_and(|stream| stream.modern);
+    // A legacy client would take it for a message (protocol A.5).
+    if let Some(problem) = core.paces.hold(now, session)
+        && modern
     {
         say(core, now, key, &Reply::Refused(problem), None);
     }
 }
 
 /// Keeps the beginning of a frame whose rest is still to come.
-fn keep(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, rest: &[u8]) {
+fn keep(core: &mut Core, now: Time, key: ConnKey, rest: &[u8]) {
     let most = core.config.turn_read_bytes + core.config.message_bytes_max;
+    let Some(stream) = stream_mut(core, key) else {
+        return;
+    };
     if stream.input.push(rest, most).is_err() {
-        close_taken(
-            core,
-            now,
-            key,
-            stream,
-            codes::MESSAGE_TOO_BIG,
-            "too much at once",
-        );
+        close(core, now, key, codes::MESSAGE_TOO_BIG, "too much at once");
     }
-}
-
-/// Takes the stream out of its connection, so that its bytes can be read while
-/// the rest of the server is worked on.
-fn take(core: &mut Core, key: ConnKey) -> Option<Box<WebSocketConn>> {
-    let conn = core.conns.get_mut(key)?;
-    match std::mem::replace(&mut conn.role, Role::Reading) {
-        Role::WebSocket(stream) => Some(stream),
-        other => {
-            conn.role = other;
-            None
-        }
-    }
-}
-
-fn put_back(core: &mut Core, key: ConnKey, stream: Box<WebSocketConn>) {
-    if let Some(conn) = core.conns.get_mut(key) {
-        conn.role = Role::WebSocket(stream);
-    }
-    core.arm(key);
 }
 
 /// Reads events until the bytes, or the patience of the relay, are used up.
-fn read(
-    core: &mut Core,
-    now: Time,
-    key: ConnKey,
-    stream: &mut WebSocketConn,
-    bytes: &mut [u8],
-) -> usize {
+fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
+    let limits = core.websocket_limits;
     let mut used = 0;
     while used < bytes.len() {
-        if core.callbacks.is_full() && !core.is_draining() {
+        let full = core.callbacks.is_full() && !core.is_draining();
+        let unpaced = core.echo || core.is_draining();
+        let Some(stream) = stream_mut(core, key) else {
+            // It was closed while it was read: nobody is there for the rest.
+            return bytes.len();
+        };
+        if stream.ending == Ending::Over {
+            return bytes.len();
+        }
+        let session = stream.session;
+        let paced = !unpaced && !stream.ending.has_begun();
+        if full {
             // The browser feels it as a slow connection.
             core.let_wait(key);
             return used;
         }
-        let paced = !core.echo && !core.is_draining() && !stream.ending.has_begun();
-        let wait_ms = core.paces.wait_ms(now, stream.session);
+        let wait_ms = core.paces.wait_ms(now, session);
         if paced && wait_ms > 0 {
-            slow_down(core, now, key, stream, wait_ms);
+            slow_down(core, now, key, session, wait_ms);
             return used;
         }
-        let limits = core.websocket_limits;
+        let Some(stream) = stream_mut(core, key) else {
+            return bytes.len();
+        };
+        // Taken out while its bytes are handled: an event borrows from it.
         let fresh = MessageDecoder::new(Side::Server);
         let mut decoder = std::mem::replace(&mut stream.decoder, fresh);
         let decoded = decoder.decode(&mut bytes[used..], &limits);
@@ -126,11 +123,13 @@ fn read(
                 let waits = consumed == 0 && event.is_none();
                 if let Some(event) = event {
                     if paced {
-                        core.paces.take(now, stream.session);
+                        core.paces.take(now, session);
                     }
-                    handle(core, now, key, stream, event);
+                    handle(core, now, key, event);
                 }
-                stream.decoder = decoder;
+                if let Some(stream) = stream_mut(core, key) {
+                    stream.decoder = decoder;
+                }
                 if waits {
                     return used;
                 }
@@ -141,36 +140,33 @@ fn read(
                     error.close_code()
                 );
                 let reason = error.to_string();
-                close_taken(core, now, key, stream, error.close_code(), &reason);
-                over(core, now, key, stream);
+                close(core, now, key, error.close_code(), &reason);
+                over(core, now, key);
                 return bytes.len();
             }
-        }
-        if stream.ending == Ending::Over {
-            return bytes.len();
         }
     }
     used
 }
 
-fn handle(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, event: Event<'_>) {
+fn handle(core: &mut Core, now: Time, key: ConnKey, event: Event<'_>) {
+    let begun = stream_mut(core, key).is_none_or(|stream| stream.ending.has_begun());
     match event {
         // RFC 6455, 5.5.1: after a Close of ours, only the peer's Close counts.
-        Event::Close { code, .. } => closed_by_peer(core, now, key, stream, code),
-        _ if stream.ending.has_begun() => {}
+        Event::Close { code, .. } => closed_by_peer(core, now, key, code),
+        _ if begun => {}
         Event::Text(_) | Event::Binary(_) if core.echo => echo::answer(core, now, key, &event),
         Event::Text(text) => match websocket::read(&text) {
-            Ok(call) => obey(core, now, key, stream, call),
+            Ok(call) => obey(core, now, key, call),
             Err(unusable) => {
                 let (refused, id) = (Reply::Refused(unusable.problem), unusable.id);
                 say(core, now, key, &refused, id.as_deref());
             }
         },
-        Event::Binary(_) => close_taken(
+        Event::Binary(_) => close(
             core,
             now,
             key,
-            stream,
             codes::UNSUPPORTED_DATA,
             "send text: Chloe takes no binary messages",
         ),
@@ -187,13 +183,18 @@ fn handle(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, 
     }
 }
 
-fn obey(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, call: Call<'_>) {
+fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
+    let Some(session) = stream_mut(core, key).map(|stream| stream.session) else {
+        return;
+    };
     let id = call.id.as_deref();
-    let session = stream.session;
     let reply = match call.command {
         Command::Connect { session, positions } => {
             let positions = positions.unwrap_or_default();
-            connect(core, now, key, stream, session, &positions)
+            let Some(reply) = connect(core, now, key, session, &positions) else {
+                return;
+            };
+            reply
         }
         Command::Subscribe { channel, since } => {
             let reply = dispatch::subscribe(core, session, &channel, since);
@@ -220,29 +221,32 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, ca
     }
 }
 
-/// A client of the new kind goes on with its session of before, if that lives
-/// and no page of another origin opened it.
+/// A current client goes on with its session of before, if that lives
+/// and no page of another origin opened it. `None`: the connection is gone.
 fn connect(
     core: &mut Core,
     now: Time,
     key: ConnKey,
-    stream: &mut WebSocketConn,
     wanted: Option<crate::base::names::SessionId>,
     positions: &dispatch::Positions<'_>,
-) -> Reply {
+) -> Option<Reply> {
+    let stream = stream_mut(core, key)?;
     stream.modern = true;
-    let opener = core.hub.session(stream.session).and_then(|s| s.opener);
+    let own = stream.session;
+    let opener = core.hub.session(own).and_then(|s| s.opener);
     let found = dispatch::find(core, now, wanted, opener).ok();
-    if let Some(session) = found.filter(|found| *found != stream.session) {
-        core.hub.close(stream.session);
-        stream.session = session;
+    let other = found.filter(|found| *found != own);
+    if let Some(session) = other {
+        core.hub.close(own);
+        stream_mut(core, key)?.session = session;
         if let Some(before) = core.hub.attach(session, key.to_u64()) {
             core.superseded.push(Core::conn_of(before));
         }
     }
-    let reply = dispatch::connect(core, stream.session, found.is_some(), positions);
+    let session = other.unwrap_or(own);
+    let reply = dispatch::connect(core, session, found.is_some(), positions);
     core.queue_flush(key);
-    reply
+    Some(reply)
 }
 
 /// Writes a reply on the stream of `key`.
@@ -268,56 +272,51 @@ pub fn say(core: &mut Core, now: Time, key: ConnKey, reply: &Reply, id: Option<&
 
 /// Begins the closing handshake from our side.
 pub fn close(core: &mut Core, now: Time, key: ConnKey, code: u16, reason: &str) {
-    if let Some(mut stream) = take(core, key) {
-        close_taken(core, now, key, &mut stream, code, reason);
-        put_back(core, key, stream);
-    }
-}
-
-fn close_taken(
-    core: &mut Core,
-    now: Time,
-    key: ConnKey,
-    stream: &mut WebSocketConn,
-    code: u16,
-    reason: &str,
-) {
+    let until_ms = now.after(core.config.close_timeout_ms);
+    let Some(conn) = core.conns.get_mut(key) else {
+        return;
+    };
+    let Role::WebSocket(stream) = &mut conn.role else {
+        return;
+    };
     if stream.ending.has_begun() {
         return;
     }
-    stream.end(Ending::Begun, now.after(core.config.close_timeout_ms));
-    if let Some(conn) = core.conns.get_mut(key) {
-        encode_close_frame(conn.outbox.tail(), code, reason);
-    }
-    core.leave_stream(now, key, stream.session, stream.modern);
+    stream.end(Ending::Begun, until_ms);
+    let (session, modern) = (stream.session, stream.modern);
+    encode_close_frame(conn.outbox.tail(), code, reason);
+    core.leave_stream(now, key, session, modern);
     core.queue_flush(key);
+    core.arm(key);
 }
 
 /// RFC 6455, 5.5.1: a Close is answered with a Close, and the server is the one
 /// that then closes the connection (7.1.1).
-fn closed_by_peer(
-    core: &mut Core,
-    now: Time,
-    key: ConnKey,
-    stream: &mut WebSocketConn,
-    code: Option<u16>,
-) {
-    if !stream.ending.has_begun()
-        && let Some(conn) = core.conns.get_mut(key)
-    {
+fn closed_by_peer(core: &mut Core, now: Time, key: ConnKey, code: Option<u16>) {
+    let Some(conn) = core.conns.get_mut(key) else {
+        return;
+    };
+    let Role::WebSocket(stream) = &conn.role else {
+        return;
+    };
+    let (session, modern) = (stream.session, stream.modern);
+    if !stream.ending.has_begun() {
         match code {
             Some(code) => encode_close_frame(conn.outbox.tail(), code, ""),
             None => encode_frame(conn.outbox.tail(), Opcode::Close, true, &[]),
         }
     }
-    core.leave_stream(now, key, stream.session, stream.modern);
-    over(core, now, key, stream);
+    core.leave_stream(now, key, session, modern);
+    over(core, now, key);
 }
 
 /// Nothing more is read; what is to be written is, and then the connection is closed.
-fn over(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn) {
-    stream.end(Ending::Over, now.after(core.config.close_timeout_ms));
-    if let Some(conn) = core.conns.get_mut(key) {
+fn over(core: &mut Core, now: Time, key: ConnKey) {
+    let until_ms = now.after(core.config.close_timeout_ms);
+    if let Some(conn) = core.conns.get_mut(key)
+        && let Role::WebSocket(stream) = &mut conn.role
+    {
+        stream.end(Ending::Over, until_ms);
         conn.closing = true;
     }
     core.queue_flush(key);
