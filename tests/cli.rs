@@ -1,6 +1,7 @@
 //! The command line, as a user has it: the built program, run.
 
 #[path = "cli/harness.rs"]
+#[allow(dead_code, reason = "each test file uses its part")]
 mod harness;
 
 use harness::{Folder, Socket, eventually, get, outcome};
@@ -99,7 +100,7 @@ fn what_does_not_run_is_told_with_3() {
     }
     let pid_file = folder.write("stale.pid", "1\n");
     for pid_file in [pid_file, folder.path("none.pid")] {
-        let outcome = folder.run(&["stop", "--pid-file", &pid_file]);
+        let outcome = folder.run(&words(&["stop", "--pid-file", &pid_file], &NOWHERE));
         outcome.bad(3, &["does not run", &pid_file]);
     }
 }
@@ -228,10 +229,12 @@ fn a_log_that_nobody_takes_ends_nothing() {
 #[test]
 fn a_log_file_on_a_full_disk_ends_nothing() {
     let folder = Folder::new("full-log");
-    std::os::unix::fs::symlink("/dev/full", folder.path("chloe.log")).unwrap();
     let (log_dir, socket) = (folder.path(""), folder.path("s"));
     let flags = words(&HERE, &["--log-dir", &log_dir, "--unix-socket", &socket]);
-    let mut server = folder.serve("server", &flags);
+    // No file of this process takes a byte.
+    let mut command = folder.chloe_after("trap '' XFSZ; ulimit -f 0");
+    command.args(&flags);
+    let mut server = folder.serve_command("server", command);
     let there = ["--listen-addresses=", "--unix-socket", &socket];
     eventually("it answers", || {
         let outcome = folder.run(&words(&["ping"], &there));
@@ -241,6 +244,7 @@ fn a_log_file_on_a_full_disk_ends_nothing() {
     folder.run(&words(&["ping"], &there)).good();
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(folder.read("chloe.log"), "");
 }
 
 #[test]

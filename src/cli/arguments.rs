@@ -76,7 +76,7 @@ pub const COMMANDS: &[Usage] = &[
     Usage { command: Command::Listen, name: "listen", words: "CHANNEL", words_max: 1, flags: &[],
         doc: "print what is published to CHANNEL, until interrupted" },
     Usage { command: Command::Check, name: "check", words: "[FILE]", words_max: 1, flags: &[],
-        doc: "check a configuration file" },
+        doc: "check a configuration, and whether its files can be used" },
     Usage { command: Command::Echo, name: "echo", words: "", words_max: 0, flags: &[],
         doc: "a bare WebSocket echo, for conformance tests only" },
 ];

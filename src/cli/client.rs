@@ -15,7 +15,7 @@ use crate::net::random_seed;
 use crate::wire::http::{DecodedResponse, HttpLimits, ResponseDecoder, encode_request};
 use crate::wire::signature::Secret;
 
-/// How long an answer may take. Chloe answers each of these requests at once.
+/// How long an answer may take, if nothing else is said. Chloe answers each of these requests at once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An answer, whatever its status.
@@ -59,12 +59,12 @@ enum Trouble {
 }
 
 impl Trouble {
-    fn failure(self, place: &Place) -> Failure {
+    fn failure(self, place: &Place, patience: Duration) -> Failure {
         Failure::Failed(match self {
             Trouble::Closed => format!("{place} closed the connection without an answer"),
             Trouble::Broken(error) if is_timeout(&error) => format!(
                 "{place} does not answer within {} s: it hangs, or it is not Chloe",
-                ANSWER_TIMEOUT.as_secs()
+                patience.as_secs()
             ),
             Trouble::Broken(error) => format!("the connection to {place} broke: {error}"),
             Trouble::NotHttp(reason) => {
@@ -83,6 +83,8 @@ pub struct Client<'a> {
     stream: Stream,
     /// Whether the connection has taken a request already.
     used: bool,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 impl<'a> Client<'a> {
@@ -101,7 +103,14 @@ impl<'a> Client<'a> {
             place,
             stream,
             used: false,
+            patience: ANSWER_TIMEOUT,
         })
+    }
+
+    /// With another limit to the time that an answer may take.
+    pub fn with_patience(mut self, patience: Duration) -> Client<'a> {
+        self.patience = patience;
+        self
     }
 
     /// Where it is connected to.
@@ -126,7 +135,7 @@ impl<'a> Client<'a> {
             result => result,
         };
         self.used = true;
-        result.map_err(|trouble| trouble.failure(&self.place))
+        result.map_err(|trouble| trouble.failure(&self.place, self.patience))
     }
 
     /// With a secret, the three headers of Standard Webhooks sign the whole
@@ -154,9 +163,8 @@ impl<'a> Client<'a> {
     }
 
     fn exchange(&mut self, request: &[u8]) -> Result<Answer, Trouble> {
-        let timeout = Some(ANSWER_TIMEOUT);
         self.stream
-            .set_read_timeout(timeout)
+            .set_read_timeout(Some(self.patience))
             .map_err(Trouble::Broken)?;
         self.stream.write_all(request).map_err(broken)?;
         let mut decoder = ResponseDecoder::new(false);

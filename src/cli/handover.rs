@@ -10,7 +10,7 @@
 //! them, and by `signals`.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,6 +28,8 @@ use rustix::net::{
 };
 
 use super::failure::Failure;
+use super::pid_file::tell_failure;
+use super::supervisor;
 use crate::net::{Given, Handle};
 
 /// Names the process that hands over; not a setting, so not a name of theirs.
@@ -62,31 +64,32 @@ struct Successor {
 }
 
 impl Handover {
-    /// Ready to hand over `sockets` of the loop of `handle`.
-    ///
-    /// # Errors
-    /// The program cannot be found.
+    /// Ready to hand over `sockets` of the loop of `handle` to a new process of `program`.
     pub fn new(
+        program: PathBuf,
         handle: Handle,
         sockets: Vec<OwnedFd>,
         all: bool,
         stderr: File,
         failed: Option<PathBuf>,
-    ) -> io::Result<Arc<Handover>> {
-        Ok(Arc::new(Handover {
+    ) -> Arc<Handover> {
+        Arc::new(Handover {
             handle,
-            program: env::current_exe()?,
+            program,
             sockets: Mutex::new(sockets),
             all,
             stderr,
             failed,
             under_way: AtomicBool::new(false),
             next: Mutex::new(None),
-        }))
+        })
     }
 
     /// Begins, in a thread of its own, unless it has begun already.
     pub fn begin(self: &Arc<Self>) {
+        if let Some(objection) = supervisor::objection() {
+            return self.fail(objection);
+        }
         if self.under_way.swap(true, Ordering::SeqCst) {
             return log::info!("event=restart_under_way");
         }
@@ -126,7 +129,7 @@ impl Handover {
     fn fail(&self, reason: &str) {
         log::error!("event=restart_failed reason=\"{reason}\" hint=\"this process goes on\"");
         if let Some(path) = &self.failed
-            && let Err(error) = fs::write(path, format!("{reason}\n"))
+            && let Err(error) = tell_failure(path, reason)
         {
             log::warn!(
                 "event=restart_untold path={} reason=\"{error}\"",

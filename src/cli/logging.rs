@@ -7,7 +7,7 @@
 //! each, `key=value` behind the time in UTC and the level; what is logged is
 //! the business of those who log. Called by `serve` and `start`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
 use std::panic;
@@ -22,6 +22,7 @@ use rustix::stdio::dup2_stderr;
 use simple_logger::SimpleLogger;
 
 use super::failure::{Failure, path_failure};
+use super::files;
 use super::quiet::Quiet;
 
 /// The name of the log in its folder.
@@ -35,14 +36,10 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// # Errors
 /// It cannot be made or written to.
 pub fn open(path: &Path) -> Result<File, Failure> {
-    open_file(path).map_err(|error| {
+    files::append(path).map_err(|error| {
         let advice = "make the folder and let this user write to it, or set log_dir to another";
         path_failure("write the log", path, &error, advice)
     })
-}
-
-fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
 }
 
 /// The log of this process. Dropped, standard error is what it was before, and
@@ -155,7 +152,7 @@ impl Target {
     /// file is written on. Does nothing for what is no file of ours.
     pub fn reopen(&self) {
         let Some(path) = &self.path else { return };
-        let opened = open_file(path).map(|file| *self.file() = file);
+        let opened = files::append(path).map(|file| *self.file() = file);
         let path = path.display();
         match opened {
             Ok(()) => log::info!("event=log_reopened path={path}"),

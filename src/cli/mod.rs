@@ -6,6 +6,10 @@
 
 pub mod failure;
 
+mod files;
+mod program;
+mod supervisor;
+
 pub mod arguments;
 pub mod help;
 
@@ -24,6 +28,8 @@ mod state_file;
 mod reach;
 
 mod client;
+mod running;
+mod trial;
 
 mod check;
 mod listen;
@@ -64,18 +70,20 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         return say(&help::version());
     }
     let config = || settings::of_process(arguments);
+    // What need not be signed can be asked by a user who may not read the secret.
+    let unsigned = || settings::without_secret(arguments);
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::foreground(config()?),
         Command::Start => start::run(arguments, &config()?),
         Command::Daemon => start::daemon(config()?),
-        Command::Stop => stop::run(&config()?),
+        Command::Stop => stop::run(&unsigned()?),
         Command::Restart => restart::run(arguments, &config()?),
-        Command::Ping => ping::run(&config()?),
+        Command::Ping => ping::run(&unsigned()?),
         Command::Status => status::run(&config()?, arguments.json),
         Command::Demo => demo::run(config()?, arguments.app_port),
         Command::Echo => echo::run(config()?),
         Command::Send => send::run(&config()?, &arguments.words),
-        Command::Listen => listen::run(&config()?, &arguments.words),
+        Command::Listen => listen::run(&unsigned()?, &arguments.words),
         Command::Check => check::run(arguments),
     }
 }

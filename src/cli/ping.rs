@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::failure::{Failure, say};
+use super::running;
 use crate::config::Config;
 
 /// Asks, and says who answers.
@@ -9,7 +10,8 @@ use crate::config::Config;
 /// # Errors
 /// [`Failure::NotRunning`] if nobody listens; something else answers, or nothing.
 pub fn run(config: &Config) -> Result<(), Failure> {
-    let mut client = Client::connect(config)?;
+    let client = Client::connect(config);
+    let mut client = client.map_err(|failure| running::explain(failure, config))?;
     let body = client.request("/chloe/ping", b"")?.good()?;
     let place = client.place();
     match body.as_str() {

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Command};
 use super::failure::{Failure, say};
-use super::pid_file::{self, failure_file};
+use super::pid_file::{self, take_failure};
 use super::places::Places;
+use super::running::{self, Running};
 use super::{start, stop};
 use crate::config::Config;
 
@@ -32,32 +33,44 @@ const LOOK: Duration = Duration::from_millis(20);
 /// [`stop::run`] and [`start::run`].
 pub fn run(arguments: &Arguments, config: &Config) -> Result<(), Failure> {
     let path = Places::of_process().pid_file(config);
-    match pid_file::holder(&path)? {
-        Some(pid) if has_settings(pid, arguments) => hand_over(pid, &path, config),
-        Some(_) => match stop::run(config) {
-            Ok(()) | Err(Failure::NotRunning(_)) => start::run(arguments, config),
-            Err(failure) => Err(failure),
-        },
-        None => start::run(arguments, config),
+    let pid = match running::look(config)? {
+        Running::Started(pid) => pid,
+        Running::Elsewhere(place) => return Err(running::not_started(&place)),
+        Running::Nowhere => return start::run(arguments, config),
+    };
+    let called = command_line(pid);
+    if called.as_ref().is_some_and(|called| {
+        called.config_file == arguments.config_file && called.settings == arguments.settings
+    }) {
+        return hand_over(pid, &path, config);
+    }
+    if called.is_some_and(|called| called.command != Some(Command::Daemon)) {
+        let pid = pid.as_raw_nonzero();
+        return Err(Failure::Failed(format!(
+            "process {pid} holds {}, has other flags than this command, and was not started by \
+             chloe start: give the flags that it has, or end it and start it anew where it was \
+             started",
+            path.display()
+        )));
+    }
+    match stop::run(config) {
+        Ok(()) | Err(Failure::NotRunning(_)) => start::run(arguments, config),
+        Err(failure) => Err(failure),
     }
 }
 
-/// Whether the process was started with the same settings on its command line.
-fn has_settings(pid: Pid, arguments: &Arguments) -> bool {
-    let Ok(line) = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())) else {
-        return false;
-    };
+/// How the process was called, if the system tells and it is a Chloe.
+fn command_line(pid: Pid) -> Option<Arguments> {
+    let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).ok()?;
     let line = line.strip_suffix(b"\0").unwrap_or(&line);
     let words = line.split(|&byte| byte == 0).skip(1);
     let words = words.map(|word| OsString::from_vec(word.to_vec()));
-    Arguments::parse(words).is_ok_and(|running| {
-        running.config_file == arguments.config_file && running.settings == arguments.settings
-    })
+    Arguments::parse(words).ok()
 }
 
 fn hand_over(pid: Pid, path: &Path, config: &Config) -> Result<(), Failure> {
-    let failed = failure_file(path);
-    let _ = fs::remove_file(&failed);
+    // What an earlier one has told.
+    let _ = take_failure(path);
     kill_process(pid, Signal::USR2).map_err(|error| {
         let pid = pid.as_raw_nonzero();
         Failure::Failed(format!("cannot ask process {pid} to restart: {error}"))
@@ -72,14 +85,10 @@ fn hand_over(pid: Pid, path: &Path, config: &Config) -> Result<(), Failure> {
             }
             _ => {}
         }
-        if let Ok(reason) = fs::read_to_string(&failed)
-            && reason.ends_with('\n')
-        {
-            let _ = fs::remove_file(&failed);
+        if let Some(reason) = take_failure(path) {
             return Err(Failure::Failed(format!(
-                "the new process does not start, and process {} goes on: {}",
-                pid.as_raw_nonzero(),
-                reason.trim_end()
+                "no new process is started, and process {} goes on: {reason}",
+                pid.as_raw_nonzero()
             )));
         }
         sleep(LOOK);

@@ -13,9 +13,11 @@ use super::inherited;
 use super::logging::Log;
 use super::pid_file::{PidFile, failure_file};
 use super::places::{Places, is_set};
+use super::program;
 use super::service_links;
 use super::signals::{self, Hangup};
 use super::state_file;
+use super::trial;
 use crate::base::time::Time;
 use crate::config::Config;
 use crate::net::{EventLoop, Given, random_seed};
@@ -54,15 +56,18 @@ pub fn run_server(
     make: impl FnOnce(Config, [u8; 32], Time) -> Server,
     listening: impl FnOnce(&EventLoop) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    // Before another version may stand there.
+    let program = program::as_called();
     let (predecessor, given) = Predecessor::of_process()?.unzip();
     let ended = (|| {
         let hangup = Hangup::of(log_file.is_some());
         let log = Log::begin(&config.log_level, config.log_lines_per_second_max, log_file)?;
+        // Also what is used only at the end: by then nobody could be told.
+        trial::of_server(&config)?;
         let mut pid_file = match predecessor {
             None => create_pid_file(&config.pid_file)?,
             Some(_) => None,
         };
-        check_doc_root(&config.doc_root)?;
         let given = given.map_or_else(given_by_systemd, Ok)?;
         let all = given.all;
         let event_loop =
@@ -81,7 +86,12 @@ pub fn run_server(
         let handle = event_loop.handle();
         let handover = event_loop
             .listening()
-            .and_then(|sockets| Handover::new(handle, sockets, all, log.before()?, failed))
+            .and_then(|sockets| {
+                let stderr = log.before()?;
+                Ok(Handover::new(
+                    program?, handle, sockets, all, stderr, failed,
+                ))
+            })
             .map_err(|e| Failure::Failed(format!("a restart cannot be prepared: {e}")))?;
         signals::watch(
             event_loop.handle(),
@@ -141,15 +151,4 @@ fn given_by_systemd() -> Result<Given, Failure> {
     let sockets = inherited::of_process()?;
     let all = !sockets.is_empty();
     Ok(Given { sockets, all })
-}
-
-/// A folder that is not there would be told only to each browser, as 404.
-fn check_doc_root(doc_root: &Path) -> Result<(), Failure> {
-    if !is_set(doc_root) || doc_root.is_dir() {
-        return Ok(());
-    }
-    Err(Failure::Failed(format!(
-        "doc_root: {} is no folder that this user can open; make it, or set doc_root to another",
-        doc_root.display()
-    )))
 }

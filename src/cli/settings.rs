@@ -6,23 +6,39 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::arguments::Arguments;
 use super::failure::{Failure, path_failure};
+use super::files;
+use super::places::is_set;
 use super::service_links::is_link;
 use crate::config::{Config, ConfigError, ENVIRONMENT_PREFIX};
 
 /// Names the configuration file, where `--config` does not.
 pub const FILE_VARIABLE: &str = "CHLOE_CONFIG";
 
+/// The most bytes of a configuration file; the one with every setting has 20,000.
+const FILE_BYTES_MAX: usize = 1 << 20;
+/// The most bytes of a file with a secret.
+const SECRET_BYTES_MAX: usize = 4_096;
+
 /// The settings of this process: those of `arguments`, of its environment, and
-/// of the file that either names.
+/// of the file that either names; the secret from its file, if it has one.
 ///
 /// # Errors
-/// The file cannot be read, or something in one of the three is wrong.
+/// A file cannot be read, or something in one of the three is wrong.
 pub fn of_process(arguments: &Arguments) -> Result<Config, Failure> {
+    without_secret(arguments).and_then(with_secret)
+}
+
+/// As [`of_process`], for a command that signs nothing: `secret_file`, which its
+/// user may not be able to read, is left alone.
+///
+/// # Errors
+/// As [`of_process`].
+pub fn without_secret(arguments: &Arguments) -> Result<Config, Failure> {
     let variables = env::vars_os().filter(|(name, _)| is_ours(name));
     gather(
         arguments,
@@ -40,7 +56,38 @@ pub fn of_file(path: &Path) -> Result<Config, Failure> {
         // The file is the only place where it can stand.
         Failure::Usage(format!("{}: {error}", path.display()))
     })?;
+    with_secret(config)
+}
+
+/// The settings with the secret that `secret_file` holds, if it is set.
+fn with_secret(mut config: Config) -> Result<Config, Failure> {
+    let path = &config.secret_file;
+    if !is_set(path) {
+        return Ok(config);
+    }
+    let failed = |error: io::Error| {
+        let advice = "see that this user may read the file, or set secret_file to another path";
+        path_failure("read the secret in", path, &error, advice)
+    };
+    let bytes = files::read_given(path, SECRET_BYTES_MAX).map_err(failed)?;
+    config.secret = secret_of(&bytes)
+        .map_err(|problem| Failure::Usage(format!("secret_file: {} {problem}", path.display())))?;
     Ok(config)
+}
+
+/// The one line of a file with a secret. What is wrong is told without showing it.
+fn secret_of(bytes: &[u8]) -> Result<String, &'static str> {
+    let text = str::from_utf8(bytes).map_err(
+        |_| "is not UTF-8: write the secret as text, such as openssl rand -hex 32 prints",
+    )?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    match line {
+        // Without a secret, /send would be open to all of this host.
+        "" => Err("is empty: write the secret into it, or set secret_file to \"\""),
+        line if line.contains(char::is_control) => Err("must hold the secret alone, in one line"),
+        line => Ok(line.to_owned()),
+    }
 }
 
 fn gather(
@@ -91,7 +138,8 @@ fn text(name: &OsStr, value: &OsStr) -> Result<String, Failure> {
 
 fn read(path: &Path) -> Result<String, Failure> {
     let advice = "check the path and its rights, or leave --config out for the defaults";
-    let bytes = fs::read(path).map_err(|e| path_failure("read", path, &e, advice))?;
+    let bytes = files::read_given(path, FILE_BYTES_MAX)
+        .map_err(|e| path_failure("read", path, &e, advice))?;
     String::from_utf8(bytes).map_err(|error| {
         let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
             .iter()
@@ -137,6 +185,28 @@ mod tests {
         );
         let config = config.unwrap();
         assert_eq!((config.port, config.poll_hold_ms), (2, 99));
+    }
+
+    #[test]
+    fn a_secret_is_the_one_line_of_its_file() {
+        for (bytes, expected) in [
+            (&b"Trotter"[..], Ok("Trotter")),
+            (b"Trotter\n", Ok("Trotter")),
+            (b"Trotter\r\n", Ok("Trotter")),
+            (b" a b ", Ok(" a b ")),
+            (b"", Err("is empty")),
+            (b"\n", Err("is empty")),
+            (b"Trotter\n\n", Err("in one line")),
+            (b"CHLOE_SECRET=a\nb", Err("in one line")),
+            (b"\0", Err("in one line")),
+            (b"\xff", Err("UTF-8")),
+        ] {
+            match (secret_of(bytes), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(said), Err(expected)) => assert!(said.contains(expected), "{said}"),
+                (found, _) => panic!("{bytes:?}: {found:?}"),
+            }
+        }
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::handover::Handover;
 use super::logging::Target;
+use super::supervisor;
 use crate::net::Handle;
 
 /// What SIGHUP asks for.
@@ -38,7 +39,8 @@ impl Hangup {
 }
 
 /// Begins to watch. SIGTERM and SIGINT begin the shutdown, a second one ends
-/// it at once; SIGUSR2 begins the restart; SIGHUP does what `hangup` says.
+/// it at once; SIGUSR2 begins the restart; SIGHUP does what `hangup` says. The
+/// first process of a container also takes the exit status of orphans.
 ///
 /// # Errors
 /// The system takes no handler or gives no thread.
@@ -49,6 +51,11 @@ pub fn watch(
     log: Arc<Target>,
 ) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
+    if supervisor::inherits_orphans() {
+        signals.add_signal(SIGCHLD)?;
+        // Those that ended before, with the process that this program was called from.
+        supervisor::reap();
+    }
     let stop = move |handover: &Handover, signal| {
         log::info!("event=stopping signal={signal}");
         handover.forget();
@@ -60,6 +67,7 @@ pub fn watch(
                 (SIGHUP, Hangup::Reopen) => log.reopen(),
                 (SIGHUP, Hangup::Ignore) => {}
                 (SIGUSR2, _) => handover.begin(),
+                (SIGCHLD, _) => supervisor::reap(),
                 (SIGTERM, _) => stop(&handover, "SIGTERM"),
                 (SIGINT, _) => stop(&handover, "SIGINT"),
                 _ => stop(&handover, "SIGHUP"),

@@ -4,9 +4,9 @@
 //! says over its standard output when it listens, or why it does not. Standard
 //! error of the daemon is the log from its first moment. Called by `cli::main`.
 
-use std::env;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -16,6 +16,8 @@ use super::arguments::Arguments;
 use super::failure::{Failure, path_failure, say};
 use super::logging;
 use super::places::{Places, is_set};
+use super::program;
+use super::running::{self, Running};
 use super::serve;
 use crate::config::Config;
 use crate::net::EventLoop;
@@ -28,12 +30,21 @@ const LISTENING: &str = "listening";
 /// # Errors
 /// It cannot be started, or it could not start; the failure is its own.
 pub fn run(arguments: &Arguments, config: &Config) -> Result<(), Failure> {
-    let log_file = Places::of_process().log_file(config);
+    let places = Places::of_process();
+    // Asked first: what runs already has that log, and its lines alone are in it.
+    match running::look(config)? {
+        Running::Started(pid) => {
+            return Err(running::runs_already(pid, &places.pid_file(config)));
+        }
+        Running::Elsewhere(place) => return Err(running::not_started(&place)),
+        Running::Nowhere => {}
+    }
+    let log_file = places.log_file(config);
     if !is_set(&config.log_dir) {
         make_folder(&log_file)?;
     }
     let log = logging::open(&log_file)?;
-    let program = env::current_exe()
+    let program = program::as_called()
         .map_err(|error| Failure::Failed(format!("cannot find the program chloe: {error}")))?;
     let mut child = Command::new(program)
         .arg("daemon")
@@ -69,7 +80,10 @@ fn make_folder(log_file: &Path) -> Result<(), Failure> {
     let Some(folder) = log_file.parent() else {
         return Ok(());
     };
-    fs::create_dir_all(folder).map_err(|error| {
+    let mut builder = DirBuilder::new();
+    // Also where the umask would let all users write there.
+    builder.recursive(true).mode(0o755);
+    builder.create(folder).map_err(|error| {
         let advice = "set log_dir to a folder that this user may write to";
         path_failure("make the folder", folder, &error, advice)
     })

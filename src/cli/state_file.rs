@@ -6,11 +6,11 @@
 //! aside and told in the log, and hinders no start. What it holds is the
 //! server's. Called by `serve`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::files::{self, beside};
 use crate::base::time::Time;
 use crate::server::{STATE_HEAD_BYTES, Server, state_length};
 
@@ -42,13 +42,8 @@ fn write_file(bytes: &[u8], beside: &Path, path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut options = OpenOptions::new();
     // It holds messages and session ids: for its owner alone.
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(beside)?;
+    let mut file = files::create_new(beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(beside, path)?;
@@ -99,11 +94,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Unread> {
         io::ErrorKind::NotFound => Unread::Nothing,
         _ => Unread::Useless(format!("cannot be read: {error}")),
     };
-    let metadata = fs::symlink_metadata(path).map_err(useless)?;
-    if !metadata.is_file() {
-        return Err(Unread::Useless("is no regular file".to_owned()));
-    }
-    let mut file = File::open(path).map_err(useless)?;
+    // What another user can put there would be served and signed as ours.
+    let (mut file, metadata) = files::read(path, None).map_err(useless)?;
     let mut bytes = vec![0; STATE_HEAD_BYTES.min(metadata.len() as usize)];
     file.read_exact(&mut bytes).map_err(useless)?;
     // Before the rest is read: whatever else it is may be of any size.
@@ -130,14 +122,6 @@ fn set_aside(from: &Path, path: &Path, now: Time, reason: &str) {
         "event=state_unusable path={} reason=\"the state file {reason}\" hint=\"Chloe starts without history and sessions; {done}\"",
         path.display()
     );
-}
-
-/// The path with a dot and a word behind it.
-fn beside(path: &Path, word: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(word);
-    name.into()
 }
 
 /// A new name is on the disk only when its folder is.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::failure::{Failure, say};
+use super::running;
 use crate::config::Config;
 
 /// Where each row finds its value, and how it is called. What a newer Chloe
@@ -38,7 +39,9 @@ const ROWS: &[(&str, &str)] = &[
 /// # Errors
 /// [`Failure::NotRunning`] if nobody listens; Chloe does not tell this user.
 pub fn run(config: &Config, json: bool) -> Result<(), Failure> {
-    let body = Client::connect(config)?
+    let client = Client::connect(config);
+    let body = client
+        .map_err(|failure| running::explain(failure, config))?
         .request("/chloe/status", b"")?
         .good()?;
     if json {

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::failure::{Failure, say};
 use super::pid_file;
 use super::places::Places;
+use super::running::{self, Running};
 use crate::config::Config;
 
 /// What ending may take beyond `shutdown_timeout_ms`: the last close, writing
@@ -26,12 +27,16 @@ const LOOK: Duration = Duration::from_millis(20);
 /// [`Failure::NotRunning`] if there is none; it may not be stopped, or takes too long.
 pub fn run(config: &Config) -> Result<(), Failure> {
     let path = Places::of_process().pid_file(config);
-    let Some(pid) = pid_file::holder(&path)? else {
-        return Err(Failure::NotRunning(format!(
-            "Chloe does not run: no process holds {}; if it runs with another port or pid_file, \
-             give the same here",
-            path.display()
-        )));
+    let pid = match running::look(config)? {
+        Running::Started(pid) => pid,
+        Running::Elsewhere(place) => return Err(running::not_started(&place)),
+        Running::Nowhere => {
+            return Err(Failure::NotRunning(format!(
+                "Chloe does not run: no process holds {}; if it runs with another port or \
+                 pid_file, give the same here",
+                path.display()
+            )));
+        }
     };
     match kill_process(pid, Signal::TERM) {
         // It has ended in this moment.

@@ -138,6 +138,8 @@ keys! {
     application_server_url: String = "http://localhost:4567/updates".into(), |value| check::http_url(value);
     /// The secret that Chloe and the app share; empty: /send only from this host.
     secret: String = String::new(), check::any;
+    /// The file with the secret, in place of `secret`; empty for none.
+    secret_file: PathBuf = PathBuf::new(), check::any;
     /// Whether /send takes the MD5 signature of old (sig).
     allow_md5: bool = true, check::any;
     /// More origins whose pages may connect; "*" for all.

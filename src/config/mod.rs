@@ -167,7 +167,8 @@ impl Config {
     }
 
     /// Checks each key again, for a `Config` that was filled by hand, and
-    /// which of them do not go together.
+    /// which of them do not go together; as they were given, so before the
+    /// secret is read from `secret_file`.
     ///
     /// # Errors
     /// The first that is wrong.
@@ -180,6 +181,11 @@ impl Config {
         };
         if let Some((key, problem)) = self.out_of_bounds() {
             return together(format!("{key} {problem}"));
+        }
+        if !self.secret.is_empty() && !self.secret_file.as_os_str().is_empty() {
+            return together(
+                "secret and secret_file are both set: leave one of them out".to_owned(),
+            );
         }
         if self.listen_addresses.is_empty() && self.unix_socket.as_os_str().is_empty() {
             return together(

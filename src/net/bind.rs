@@ -5,12 +5,13 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::{fs, net};
 
 use mio::net::{TcpListener, UnixListener};
+use rustix::fs::Mode;
+use rustix::process::umask;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// How many connections may wait to be accepted. The kernel cuts it down to
@@ -168,15 +169,23 @@ pub(super) fn unix(path: &Path) -> Result<(UnixListener, SocketFile), BindError>
         other => other,
     }
     .map_err(|error| BindError::Unix(path.to_owned(), error))?;
-    let file =
-        SocketFile::open_to_all(path).map_err(|error| BindError::Unix(path.to_owned(), error))?;
+    let file = SocketFile::at(path).map_err(|error| BindError::Unix(path.to_owned(), error))?;
     Ok((listener, file))
 }
 
+/// Lets every user of the host connect: the proxy runs as another user, and the
+/// TCP port is as open. Who wants it closer closes the folder.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SockAddr::unix(path)?)?;
+    let address = SockAddr::unix(path)?;
+    // The file has its mode, 0666, from its creation: by its path another file
+    // could be meant by then. No file of Chloe depends on the umask, so nothing
+    // that another thread makes in this moment is any more open by it.
+    let before = umask(Mode::from_raw_mode(0o111));
+    let bound = socket.bind(&address);
+    umask(before);
+    bound?;
     socket.listen(BACKLOG)?;
     let listener = std::os::unix::net::UnixListener::from(std::os::fd::OwnedFd::from(socket));
     Ok(UnixListener::from_std(listener))
@@ -192,14 +201,24 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
     {
         return Err(BindError::NotASocket(path.to_owned()));
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(BindError::UnixInUse(path.to_owned())),
+    match try_connect(path) {
+        // One with a full backlog is not waited for: somebody has it open.
+        Ok(()) => Err(BindError::UnixInUse(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(BindError::UnixInUse(path.to_owned()))
+        }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             log::info!("event=stale_socket_replaced path={}", path.display());
             fs::remove_file(path).map_err(failed)
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+fn try_connect(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 /// The file of our Unix socket. Dropped, it is removed, unless another program
@@ -211,10 +230,8 @@ pub(super) struct SocketFile {
 }
 
 impl SocketFile {
-    /// Lets every user of the host connect: the proxy runs as another user, and
-    /// the TCP port is as open. Who wants it closer closes the folder.
-    fn open_to_all(path: &Path) -> io::Result<SocketFile> {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    /// The one that was bound at `path`.
+    fn at(path: &Path) -> io::Result<SocketFile> {
         Ok(SocketFile {
             path: path.to_owned(),
             identity: identity(path)?,
@@ -225,10 +242,7 @@ impl SocketFile {
 impl SocketFile {
     /// The file of a socket that the process before has bound; ours from now on.
     pub(super) fn taken_over(path: &Path) -> Option<SocketFile> {
-        Some(SocketFile {
-            path: path.to_owned(),
-            identity: identity(path).ok()?,
-        })
+        SocketFile::at(path).ok()
     }
 
     /// Leaves the file where it is: another process goes on with the socket.

@@ -157,6 +157,33 @@ fn the_unix_socket_serves_and_goes_with_the_loop() {
 }
 
 #[test]
+fn a_socket_that_accepts_nobody_is_in_use_and_not_waited_for() {
+    let path = socket_path();
+    let unix = || socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    let address = socket2::SockAddr::unix(&path).unwrap();
+    let stuck = unix();
+    stuck.bind(&address).unwrap();
+    stuck.listen(0).unwrap();
+    // Until its backlog is full: from there on, connecting would block.
+    let waiting: Vec<_> = std::iter::repeat_with(|| {
+        let socket = unix();
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(&address).map(|()| socket)
+    })
+    .map_while(Result::ok)
+    .collect();
+    assert!(!waiting.is_empty());
+    let mut config = quiet_config();
+    config.unix_socket = path.clone();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(EventLoop::bind(&config).err()));
+    let error = receiver.recv_timeout(PATIENCE).expect("it does not wait");
+    assert!(matches!(error, Some(BindError::UnixInUse(_))), "{error:?}");
+    assert!(path.exists(), "it is another's");
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn a_file_that_is_no_socket_is_left_alone() {
     let path = socket_path();
     fs::write(&path, "precious").unwrap();

@@ -70,6 +70,27 @@ impl Folder {
         command
     }
 
+    /// Another program, in the same environment.
+    pub fn another(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for (name, value) in self.chloe(&[]).get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Chloe, called by a shell after it did what `script` says.
+    pub fn chloe_after(&self, script: &str) -> Command {
+        let mut command = self.another("sh");
+        command.args(["-c", &format!("{script}\nexec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_chloe"));
+        command
+    }
+
     /// Runs the command line to its end.
     pub fn run(&self, words: &[&str]) -> Outcome {
         outcome(&mut self.chloe(words))
@@ -178,6 +199,10 @@ pub fn outcome(command: &mut Command) -> Outcome {
 pub struct Process(Child);
 
 impl Process {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
