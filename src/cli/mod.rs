@@ -9,7 +9,9 @@ pub mod failure;
 pub mod arguments;
 pub mod help;
 
-mod quiet;
+mod limiter;
+mod log_queue;
+mod log_writer;
 mod logging;
 mod places;
 mod service_links;

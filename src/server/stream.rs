@@ -193,7 +193,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, ca
     let reply = match call.command {
         Command::Connect { session, positions } => {
             let positions = positions.unwrap_or_default();
-            connect(core, now, key, stream, session, &positions)
+            connect(core, key, stream, session, &positions)
         }
         Command::Subscribe { channel, since } => {
             let reply = dispatch::subscribe(core, session, &channel, since);
@@ -224,7 +224,6 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, ca
 /// and no page of another origin opened it.
 fn connect(
     core: &mut Core,
-    now: Time,
     key: ConnKey,
     stream: &mut WebSocketConn,
     wanted: Option<crate::base::names::SessionId>,
@@ -232,7 +231,7 @@ fn connect(
 ) -> Reply {
     stream.modern = true;
     let opener = core.hub.session(stream.session).and_then(|s| s.opener);
-    let found = dispatch::find(core, now, wanted, opener).ok();
+    let found = dispatch::find(core, wanted, opener).ok();
     if let Some(session) = found.filter(|found| *found != stream.session) {
         core.hub.close(stream.session);
         stream.session = session;
@@ -258,9 +257,7 @@ pub fn say(core: &mut Core, now: Time, key: ConnKey, reply: &Reply, id: Option<&
     websocket::reply(conn.outbox.tail(), reply, id);
     if conn.outbox.len() > limit {
         // It asks and does not read: there is no one to be told.
-        if core.may_log(now) {
-            log::warn!("event=outbox_full action=close limit_bytes={limit}");
-        }
+        log::warn!("event=outbox_full action=close limit_bytes={limit}");
         return core.close(now, key);
     }
     core.queue_flush(key);
@@ -339,9 +336,7 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
     // not come to our ping yet, for whom `slow_consumer_timeout_ms` is there.
     if stream.pinged && !conn.paused && !conn.blocked {
         let silent_ms = now.ms - stream.heard_ms;
-        if core.may_log(now) {
-            log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
-        }
+        log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
         return core.close(now, key);
     }
     let quiet = now.ms - stream.heard_ms >= config.ping_interval_ms / 2;
