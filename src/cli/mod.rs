@@ -65,7 +65,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.version {
         return say(&help::version());
     }
-    let config = || settings::of_process(arguments);
+    let config = || settings::of_process(arguments).map(|gathered| gathered.config);
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::foreground(config()?),
         Command::Start => start::run(arguments, &config()?),
