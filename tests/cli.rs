@@ -40,7 +40,19 @@ fn a_configuration_is_checked() {
     let folder = Folder::new("check");
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/chloe.toml");
     let said = folder.run(&["check", example]).good();
-    assert_eq!(said, format!("{example} is good.\n"));
+    // It has no secret: the app takes messages from whoever reaches it.
+    let (first, open) = said.split_once('\n').unwrap();
+    assert_eq!(first, format!("{example} is good."));
+    assert!(open.contains("http://localhost:4567/updates"), "{open}");
+    assert!(open.contains("deny"), "{open}");
+    let secret = folder.write("secret.toml", "secret = \"Trotter\"\n");
+    let said = folder.run(&["check", &secret]).good();
+    assert_eq!(said, format!("{secret} is good.\n"));
+    let said = folder.run(&["check", "--config", &secret]).good();
+    assert_eq!(
+        said,
+        format!("The settings are good, with those of {secret}.\n")
+    );
     folder.run(&["check"]).good();
 
     let bad = folder.write("bad.toml", "port = 1\nprot = 2\n");

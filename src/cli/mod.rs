@@ -13,7 +13,9 @@ mod supervisor;
 pub mod arguments;
 pub mod help;
 
-mod quiet;
+mod limiter;
+mod log_queue;
+mod log_writer;
 mod logging;
 mod places;
 mod service_links;
@@ -69,9 +71,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.version {
         return say(&help::version());
     }
-    let config = || settings::of_process(arguments);
+    let config = || settings::of_process(arguments).map(|gathered| gathered.config);
     // What need not be signed can be asked by a user who may not read the secret.
-    let unsigned = || settings::without_secret(arguments);
+    let unsigned = || settings::without_secret(arguments).map(|gathered| gathered.config);
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::foreground(config()?),
         Command::Start => start::run(arguments, &config()?),

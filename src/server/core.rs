@@ -79,10 +79,6 @@ pub struct Core {
     /// What was published under which key.
     pub idempotency: Idempotency,
     pub started_ms: u64,
-    /// When a gap was last written to the log.
-    pub gap_logged_ms: u64,
-    /// From when on what a peer brings about may be logged again.
-    peers_quiet_until_ms: u64,
     /// When the draining ends, once it has begun.
     pub drained_by_ms: Option<u64>,
     pub leaving: Leaving,
@@ -133,8 +129,6 @@ impl Core {
             stats: Stats::default(),
             idempotency: Idempotency::new(config.idempotency_ttl_ms, config.idempotency_keys_max),
             started_ms: now.ms,
-            gap_logged_ms: 0,
-            peers_quiet_until_ms: 0,
             drained_by_ms: None,
             leaving: Leaving::default(),
             random: random.fork(),
@@ -306,29 +300,15 @@ impl Core {
         Key::from_u64(stream)
     }
 
-    /// Whether a line may be logged about something that any peer can bring
-    /// about: one a second in all, or a crowd of peers would fill the disk.
-    pub fn may_log(&mut self, now: Time) -> bool {
-        let may = now.ms >= self.peers_quiet_until_ms;
-        if may {
-            self.peers_quiet_until_ms = now.after(1_000);
-        }
-        may
-    }
-
-    /// Counts publications that a session will never get, and says so: once a
-    /// second at most, or a crowd of slow readers would fill the log.
-    pub fn note_gap(&mut self, now: Time, transport: &str, gap: &Gap) {
+    /// Counts publications that a session will never get, and logs them.
+    pub fn note_gap(&mut self, transport: &str, gap: &Gap) {
         self.stats.missed += gap.missed;
-        if now.ms >= self.gap_logged_ms + 1_000 || self.gap_logged_ms == 0 {
-            self.gap_logged_ms = now.ms;
-            log::warn!(
-                "event=gap transport={transport} channel={:?} missed={} missed_in_all={}",
-                gap.channel,
-                gap.missed,
-                self.stats.missed
-            );
-        }
+        log::warn!(
+            "event=gap transport={transport} channel={:?} missed={} missed_in_all={}",
+            gap.channel,
+            gap.missed,
+            self.stats.missed
+        );
     }
 
     /// Whether what is not finished goes on in the next process.

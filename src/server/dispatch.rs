@@ -55,7 +55,6 @@ pub fn open(
 /// When there is none, or a page of another origin opened it.
 pub fn find(
     core: &mut Core,
-    now: Time,
     id: Option<SessionId>,
     opener: Option<Opener>,
 ) -> Result<SessionKey, Problem> {
@@ -65,9 +64,7 @@ pub fn find(
     if agree(of, opener) {
         return Ok(session);
     }
-    if core.may_log(now) {
-        log::info!("event=session_refused reason=\"a page of another origin named it\"");
-    }
+    log::info!("event=session_refused reason=\"a page of another origin named it\"");
     Err(Problem::new(
         403,
         "foreign_session",

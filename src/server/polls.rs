@@ -38,12 +38,10 @@ pub fn handle(
         origin: allowed.ok().flatten().map(Box::from),
     };
     let barred = match allowed {
-        Ok(_) => admission::admit(core, now, key, request).err(),
+        Ok(_) => admission::admit(core, key, request).err(),
         Err(origin) => {
             let name = polling.name;
-            if core.may_log(now) {
-                log::info!("event=origin_refused transport={name} origin={origin:?}");
-            }
+            log::info!("event=origin_refused transport={name} origin={origin:?}");
             Some(forbidden_origin())
         }
     };
@@ -88,7 +86,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
         return stopping(core, now, key, &context, &call);
     }
     let opener = core.openers.of(context.origin.as_deref());
-    let found = dispatch::find(core, now, call.session, opener);
+    let found = dispatch::find(core, call.session, opener);
     // Connecting and polling is how a client listens; the rest is what it says.
     let says = !matches!(call.command, Command::Connect { .. } | Command::Poll(_));
     if let Ok(session) = found

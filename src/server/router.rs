@@ -90,9 +90,7 @@ fn keep(core: &mut Core, now: Time, key: ConnKey, rest: &mut [u8]) {
 fn bound(core: &mut Core, now: Time, key: ConnKey) {
     let most = core.http_limits.message_bytes() + core.config.turn_read_bytes;
     if http_mut(core, key).is_some_and(|http| http.input.len() > most) {
-        if core.may_log(now) {
-            log::warn!("event=input_full action=close limit_bytes={most}");
-        }
+        log::warn!("event=input_full action=close limit_bytes={most}");
         core.close(now, key);
     }
 }
@@ -218,7 +216,7 @@ fn route(
     if let Some(Way::Polling(polling)) = way {
         return polls::handle(core, now, key, polling, request, framing);
     }
-    if let Err(problem) = admission::admit(core, now, key, request) {
+    if let Err(problem) = admission::admit(core, key, request) {
         let response = api::refusal(request, &problem);
         return core.respond(now, key, &response, &framing);
     }
@@ -280,9 +278,7 @@ fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, fram
     let opener = match core.origins.check(request) {
         Ok(origin) => core.openers.of(origin),
         Err(origin) => {
-            if core.may_log(now) {
-                log::info!("event=origin_refused transport=websocket origin={origin:?}");
-            }
+            log::info!("event=origin_refused transport=websocket origin={origin:?}");
             let response = api::refusal(request, &polls::forbidden_origin());
             return core.respond(now, key, &response, &framing);
         }

@@ -191,7 +191,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
     let reply = match call.command {
         Command::Connect { session, positions } => {
             let positions = positions.unwrap_or_default();
-            let Some(reply) = connect(core, now, key, session, &positions) else {
+            let Some(reply) = connect(core, key, session, &positions) else {
                 return;
             };
             reply
@@ -225,7 +225,6 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
 /// and no page of another origin opened it. `None`: the connection is gone.
 fn connect(
     core: &mut Core,
-    now: Time,
     key: ConnKey,
     wanted: Option<crate::base::names::SessionId>,
     positions: &dispatch::Positions<'_>,
@@ -234,7 +233,7 @@ fn connect(
     stream.modern = true;
     let own = stream.session;
     let opener = core.hub.session(own).and_then(|s| s.opener);
-    let found = dispatch::find(core, now, wanted, opener).ok();
+    let found = dispatch::find(core, wanted, opener).ok();
     let other = found.filter(|found| *found != own);
     if let Some(session) = other {
         core.hub.close(own);
@@ -262,9 +261,7 @@ pub fn say(core: &mut Core, now: Time, key: ConnKey, reply: &Reply, id: Option<&
     websocket::reply(conn.outbox.tail(), reply, id);
     if conn.outbox.len() > limit {
         // It asks and does not read: there is no one to be told.
-        if core.may_log(now) {
-            log::warn!("event=outbox_full action=close limit_bytes={limit}");
-        }
+        log::warn!("event=outbox_full action=close limit_bytes={limit}");
         return core.close(now, key);
     }
     core.queue_flush(key);
@@ -338,9 +335,7 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
     // not come to our ping yet, for whom `slow_consumer_timeout_ms` is there.
     if stream.pinged && !conn.paused && !conn.blocked {
         let silent_ms = now.ms - stream.heard_ms;
-        if core.may_log(now) {
-            log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
-        }
+        log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
         return core.close(now, key);
     }
     let quiet = now.ms - stream.heard_ms >= config.ping_interval_ms / 2;

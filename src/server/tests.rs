@@ -4,16 +4,6 @@ use super::*;
 use crate::wire::websocket::Opcode;
 
 #[test]
-fn a_crowd_of_peers_does_not_fill_the_log() {
-    let now = Time::default().plus(1_000);
-    let mut server = Server::new(Config::default(), [1; 32], now);
-    let lines = |server: &mut Server, now| (0..100).filter(|_| server.core.may_log(now)).count();
-    assert_eq!(lines(&mut server, now), 1);
-    assert_eq!(lines(&mut server, now.plus(999)), 0);
-    assert_eq!(lines(&mut server, now.plus(1_000)), 1);
-}
-
-#[test]
 fn a_connection_that_lives_long_has_few_timers() {
     let mut now = Time::default().plus(1_000);
     let mut server = Server::new(Config::default(), [1; 32], now);

@@ -90,13 +90,15 @@ impl Gate {
         }
     }
 
-    /// The app answered, so it is up.
-    pub fn answered(&mut self) {
+    /// The app answered, so it is up. True if it was down before.
+    pub fn answered(&mut self) -> bool {
+        let was_down = self.failures > 0;
         self.failures = 0;
         self.probe = None;
         if !self.by_request {
             self.until_ms = None;
         }
+        was_down
     }
 
     /// An attempt failed in a way that speaks of the app, not of the message.

@@ -31,8 +31,6 @@ mod saved;
 
 mod backoff;
 
-mod report;
-
 mod verdict;
 
 mod addresses;
@@ -61,7 +59,6 @@ use std::net::SocketAddr;
 use self::backoff::{Backoff, Gate};
 use self::lanes::{Choice, Ended, Lanes};
 use self::queue::{Pending, Queue};
-use self::report::Report;
 use self::request::{Recipient, webhook_id};
 use self::verdict::{Blame, Verdict};
 use crate::base::outbox::Written;
@@ -93,7 +90,6 @@ pub struct Callbacks {
     random: Random,
     queue: Queue,
     gate: Gate,
-    report: Report,
     lanes: Lanes,
     /// Outcomes and notices; the lanes have a queue of their own.
     notices: VecDeque<Event>,
@@ -124,7 +120,6 @@ impl Callbacks {
             random,
             queue: Queue::new(limits.queue_messages, limits.queue_bytes),
             gate: Gate::default(),
-            report: Report::default(),
             lanes: Lanes::new(Recipient { url, secret }, limits),
             notices: VecDeque::new(),
             counters: Counters::default(),
@@ -431,8 +426,7 @@ impl Callbacks {
     }
 
     fn app_answered(&mut self) {
-        self.gate.answered();
-        if self.report.answered() {
+        if self.gate.answered() {
             log::info!("event=app_up url={}", self.url);
         }
     }
@@ -440,11 +434,8 @@ impl Callbacks {
     fn app_failed(&mut self, now: Time, failure: Failure, asked_ms: Option<u64>) {
         let (backoff, random) = (self.backoff, &mut self.random);
         let was_well = self.gate.failed(now.ms, asked_ms, backoff, random);
-        if let Some(unreported) = self.report.failed(now.ms, was_well) {
-            log::warn!(
-                "event=app_down url={} cause=\"{failure}\" down_before_unlogged={unreported}",
-                self.url
-            );
+        if was_well {
+            log::warn!("event=app_down url={} cause=\"{failure}\"", self.url);
         }
     }
 
