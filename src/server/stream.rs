@@ -5,6 +5,7 @@
 //! server when bytes come or a deadline passes.
 
 use crate::base::time::Time;
+use crate::hub::SessionKey;
 use crate::transport::contract::{Call, Command, Reply};
 use crate::transport::websocket;
 use crate::wire::websocket::{
@@ -91,6 +92,7 @@ fn take(core: &mut Core, key: ConnKey) -> Option<Box<WebSocketConn>> {
 fn put_back(core: &mut Core, key: ConnKey, stream: Box<WebSocketConn>) {
     if let Some(conn) = core.conns.get_mut(key) {
         conn.role = Role::WebSocket(stream);
+        core.memory.settle(key, conn);
     }
     core.arm(key);
 }
@@ -104,6 +106,7 @@ fn read(
     bytes: &mut [u8],
 ) -> usize {
     let mut used = 0;
+    let address = core.conns.get(key).and_then(|conn| conn.address);
     while used < bytes.len() {
         if core.callbacks.is_full() && !core.is_draining() {
             // The browser feels it as a slow connection.
@@ -111,7 +114,7 @@ fn read(
             return used;
         }
         let paced = !core.echo && !core.is_draining() && !stream.ending.has_begun();
-        let wait_ms = core.paces.wait_ms(now, stream.session);
+        let wait_ms = core.paces.wait_ms(now, stream.session, address);
         if paced && wait_ms > 0 {
             slow_down(core, now, key, stream, wait_ms);
             return used;
@@ -216,7 +219,17 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, stream: &mut WebSocketConn, ca
     let refused = matches!(reply, Reply::Refused(_));
     let connected = matches!(reply, Reply::Connected { .. });
     if id.is_some() || refused || connected {
+        let before = core.conns.get(key).map_or(0, |conn| conn.outbox.len());
         say(core, now, key, &reply, id);
+        charge(core, now, key, stream.session, before);
+    }
+}
+
+/// Counts what was just said to a command, behind `before` bytes in the outbox.
+fn charge(core: &mut Core, now: Time, key: ConnKey, session: SessionKey, before: usize) {
+    if let Some(conn) = core.conns.get(key) {
+        let (address, bytes) = (conn.address, conn.outbox.len().saturating_sub(before));
+        core.paces.charge(now, session, address, bytes);
     }
 }
 

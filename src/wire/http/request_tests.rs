@@ -375,7 +375,10 @@ fn receive_limited(pieces: &[&[u8]], most: usize) -> Result<(Vec<String>, Vec<u8
 #[test]
 fn a_head_is_seen_before_its_body_and_limits_it() {
     let known = post("Content-Length: 8", "12345678");
-    let chunked = post("Transfer-Encoding: chunked", "3\r\n123\r\n5\r\n45678\r\n0\r\n\r\n");
+    let chunked = post(
+        "Transfer-Encoding: chunked",
+        "3\r\n123\r\n5\r\n45678\r\n0\r\n\r\n",
+    );
     for input in [known, chunked] {
         let head_end = input.find("\r\n\r\n").unwrap() + 4;
         // The limit is of one body: the next is not held to it.
@@ -384,7 +387,10 @@ fn a_head_is_seen_before_its_body_and_limits_it() {
             let text = format!("{input}{tail}");
             let mut expected = (vec!["12345678".to_owned()], tail.as_bytes().to_vec());
             if tail == whole {
-                expected = (vec!["12345678".to_owned(), "123456789".to_owned()], Vec::new());
+                expected = (
+                    vec!["12345678".to_owned(), "123456789".to_owned()],
+                    Vec::new(),
+                );
             }
             for split in 1..input.len() {
                 let (one, other) = text.as_bytes().split_at(split);
@@ -392,13 +398,20 @@ fn a_head_is_seen_before_its_body_and_limits_it() {
                 assert_eq!(got.as_ref(), Ok(&expected), "{text:?} at {split}");
                 let got = receive_limited(&[one, other], 7);
                 let is_refused = got == Err(HttpError::BodyTooLarge);
-                assert_eq!(is_refused, split >= head_end, "{text:?} at {split}: {got:?}");
+                assert_eq!(
+                    is_refused,
+                    split >= head_end,
+                    "{text:?} at {split}: {got:?}"
+                );
             }
             let got = receive_limited(&[text.as_bytes()], 7);
             assert_eq!(got, Ok(expected), "{text:?} whole");
         }
         let bytes: Vec<&[u8]> = input.as_bytes().chunks(1).collect();
-        assert_eq!(receive_limited(&bytes, 8).map(|(seen, _)| seen.len()), Ok(1));
+        assert_eq!(
+            receive_limited(&bytes, 8).map(|(seen, _)| seen.len()),
+            Ok(1)
+        );
         assert_eq!(receive_limited(&bytes, 7), Err(HttpError::BodyTooLarge));
     }
 }
@@ -412,5 +425,9 @@ fn a_body_is_refused_by_its_announced_length_before_it_comes() {
     decoder.decode(head.as_bytes(), &LIMITS).unwrap();
     assert_eq!(decoder.limit_body(20), Ok(()));
     assert_eq!(decoder.limit_body(19), Err(HttpError::BodyTooLarge));
-    assert_eq!(decoder.head(b"POST"), Err(HttpError::RequestLine), "other bytes");
+    assert_eq!(
+        decoder.head(b"POST"),
+        Err(HttpError::RequestLine),
+        "other bytes"
+    );
 }
