@@ -11,29 +11,40 @@ use crate::base::time::Time;
 
 use super::conn::{ConnKey, Phase, Role};
 use super::core::Core;
-use super::router;
+use super::{fanout, router};
 
 /// Closes connections until nobody has too much.
 pub fn shed(core: &mut Core, now: Time) {
-    while let Some(excess) = core.memory.output.excess() {
-        let key = note(core, now, "output_total_bytes", &excess);
+    while close_largest(core, now) {
+        // A newer poll may wait for what the one that was closed did not take.
+        while let Some(session) = core.rewound.pop() {
+            fanout::deliver(core, now, session);
+        }
+    }
+}
+
+/// Closes the one that has to go first; false if none has to.
+fn close_largest(core: &mut Core, now: Time) -> bool {
+    if let Some(excess) = core.memory.output.excess() {
+        let key = note(core, now, "output_total_bytes", excess);
         core.memory.output.set(excess.holder, None, 0);
         core.close(now, key);
-    }
-    while let Some(excess) = core.memory.input.excess() {
-        let key = note(core, now, "input_total_bytes", &excess);
+    } else if let Some(excess) = core.memory.input.excess() {
+        let key = note(core, now, "input_total_bytes", excess);
         core.memory.input.set(excess.holder, None, 0);
-        let role = core.conns.get(key).map(|conn| &conn.role);
-        match role {
+        match core.conns.get(key).map(|conn| &conn.role) {
             Some(Role::Http(http)) if matches!(http.phase, Phase::Reading(_)) => {
                 router::drop_request(core, now, key);
             }
             _ => core.close(now, key),
         }
+    } else {
+        return false;
     }
+    true
 }
 
-fn note(core: &mut Core, now: Time, limit: &str, excess: &Excess) -> ConnKey {
+fn note(core: &mut Core, now: Time, limit: &str, excess: Excess) -> ConnKey {
     let key = Key::from_u64(excess.holder);
     core.stats.shed += 1;
     if core.may_log(now) {
