@@ -9,7 +9,7 @@
 //! and the level; what is logged is the business of those who log. Called by
 //! `serve` and `start`.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::panic;

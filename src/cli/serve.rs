@@ -20,7 +20,7 @@ use super::state_file;
 use super::trial;
 use crate::base::time::Time;
 use crate::config::Config;
-use crate::net::{EventLoop, Given, random_seed};
+use crate::net::{EventLoop, Given, quarter_of_memory, random_seed};
 use crate::server::Server;
 
 /// Runs in the foreground until it is told to end.
@@ -76,6 +76,7 @@ pub fn run_server(
             .map_err(|e| Failure::Failed(format!("the system gives no random numbers: {e}")))?;
         // Who is one too many is turned away at once, and does not wait for a file.
         config.connections_max = event_loop.capacity();
+        find_out_memory(&mut config);
         let (pid_path, state_path) = (config.pid_file.clone(), config.state_file.clone());
         let mut server = make(config, seed, event_loop.now());
         if let Some(predecessor) = &predecessor {
@@ -115,6 +116,21 @@ pub fn run_server(
         predecessor.refuse(failure);
     }
     ended
+}
+
+/// Gives the limits of memory that are left open by what there is, and says so.
+fn find_out_memory(config: &mut Config) {
+    let quarter = quarter_of_memory();
+    for total in [
+        &mut config.input_total_bytes,
+        &mut config.output_total_bytes,
+    ] {
+        if *total == 0 {
+            *total = quarter;
+        }
+    }
+    let (input, output) = (config.input_total_bytes, config.output_total_bytes);
+    log::info!("event=memory input_total_bytes={input} output_total_bytes={output}");
 }
 
 /// From the restored state to the written one. What `end` returns is dropped last.

@@ -27,6 +27,16 @@ pub(super) fn range(number: u64, min: u64, max: u64) -> Checked {
     }
 }
 
+/// A limit of memory in bytes, of a mebibyte at least, or 0 for one that is found out.
+pub(super) fn total(number: u64) -> Checked {
+    match number {
+        0 => Ok(()),
+        number => range(number, 1 << 20, 1 << 40).map_err(|problem| {
+            format!("{problem}; 0 is for a quarter of the memory, and at most 1 GiB")
+        }),
+    }
+}
+
 /// IP addresses, at most 16; each is a socket.
 pub(super) fn addresses(list: &[String]) -> Checked {
     range(list.len() as u64, 0, 16)

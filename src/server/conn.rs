@@ -21,6 +21,10 @@ use super::files::FileBody;
 /// Names a connection; stale once it is closed.
 pub type ConnKey = Key<Conn>;
 
+/// Bytes of answers that may wait for a connection while more of its requests are
+/// answered: some hundred short ones, fewer than a write costs.
+const ANSWERS_BYTES: usize = 16 * 1024;
+
 /// A connection of any kind.
 pub struct Conn {
     pub role: Role,
@@ -33,6 +37,10 @@ pub struct Conn {
     pub closing: bool,
     /// It was told not to be read, and is owed a word when it may be again.
     pub paused: bool,
+    /// What it keeps of its peer's bytes is counted in `Memory`.
+    pub input_counted: bool,
+    /// So is what waits in its outbox.
+    pub output_counted: bool,
     /// The earliest entry it has in the server's timers.
     pub timer_ms: u64,
     /// Since when what is to be written waits for the socket, bytes that it took
@@ -186,10 +194,18 @@ impl Conn {
             blocked: false,
             closing: false,
             paused: false,
+            input_counted: false,
+            output_counted: false,
             timer_ms: u64::MAX,
             waits_since_ms: u64::MAX,
             address: None,
         }
+    }
+
+    /// Whether its next request may be looked at, as far as the answers to those before
+    /// it go: they have to be on their way. Many small ones go out in one write.
+    pub fn takes_answers(&self, config: &Config) -> bool {
+        !self.blocked && self.outbox.len() < config.outbox_bytes_max.min(ANSWERS_BYTES)
     }
 
     /// The poll that is held, if one is.

@@ -26,6 +26,7 @@ use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
 use super::idempotency::Idempotency;
 use super::leaving::Leaving;
+use super::memory::Memory;
 use super::openers::Openers;
 use super::origins::Origins;
 use super::pace::Paces;
@@ -62,6 +63,8 @@ pub struct Core {
     pub lanes: Vec<Option<ConnKey>>,
     pub acks: Acks,
     pub addresses: Addresses,
+    /// What the connections keep in memory.
+    pub memory: Memory,
     pub paces: Paces,
     pub timers: Timers<ConnKey>,
     pub actions: VecDeque<Action>,
@@ -98,12 +101,14 @@ impl Core {
             panic!("application_server_url: {error}")
         });
         let doc_root = Some(config.doc_root.clone()).filter(|root| !root.as_os_str().is_empty());
+        let http_limits = HttpLimits {
+            head_bytes: config.head_bytes_max,
+            headers: config.headers_max,
+            body_bytes: config.body_bytes_max,
+        };
         Core {
-            http_limits: HttpLimits {
-                head_bytes: config.head_bytes_max,
-                headers: config.headers_max,
-                body_bytes: config.body_bytes_max,
-            },
+            memory: Memory::new(&config, &http_limits),
+            http_limits,
             websocket_limits: WebSocketLimits {
                 message_bytes: config.message_bytes_max,
                 fragments: u32::try_from(config.fragments_max).unwrap_or(u32::MAX),
@@ -139,12 +144,20 @@ impl Core {
 
     /// Puts `key` in the queue of those to be flushed, unless its socket is full.
     pub fn queue_flush(&mut self, key: ConnKey) {
-        if let Some(conn) = self.conns.get_mut(key)
-            && !conn.queued
-            && !conn.blocked
-        {
+        let Some(conn) = self.conns.get_mut(key) else {
+            return;
+        };
+        self.memory.settle_output(key, conn);
+        if !conn.queued && !conn.blocked {
             conn.queued = true;
             self.flush.push_back(key);
+        }
+    }
+
+    /// Counts what the connection keeps in memory now.
+    pub fn settle(&mut self, key: ConnKey) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            self.memory.settle(key, conn);
         }
     }
 
@@ -254,6 +267,7 @@ impl Core {
         let Some(conn) = self.conns.remove(key) else {
             return false;
         };
+        self.memory.forget(key, &conn);
         if let Some(address) = conn.address {
             self.addresses.leave(address);
         }

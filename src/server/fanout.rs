@@ -126,8 +126,12 @@ fn write_all(
         {
             stream.say_owed(&mut conn.outbox);
         }
-        if write_outbox(conn, now, &core.config, writer)? == Written::Blocked {
-            return Ok(Step::Blocked);
+        if !conn.outbox.is_empty() {
+            let written = write_outbox(conn, now, &core.config, writer)?;
+            core.memory.settle_output(key, conn);
+            if written == Written::Blocked {
+                return Ok(Step::Blocked);
+            }
         }
         let step = match &conn.role {
             Role::WebSocket(_) => write_stream(core, now, key, writer)?,
@@ -148,9 +152,6 @@ fn write_outbox(
     writer: &mut impl Write,
 ) -> io::Result<Written> {
     let before = conn.outbox.len();
-    if before == 0 {
-        return Ok(Written::All);
-    }
     let written = conn.outbox.write_to(writer);
     conn.note_taken(now, before - conn.outbox.len(), config);
     written
@@ -211,6 +212,7 @@ fn write_stream(
     core.stats.deliveries += core.hub.advance(session, written, &mut rest);
     if !rest.is_empty() {
         conn.outbox.push(&rest);
+        core.memory.settle_output(key, conn);
     }
     Ok(Step::More)
 }

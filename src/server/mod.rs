@@ -18,6 +18,7 @@ mod addresses;
 mod origins;
 mod openers;
 mod conn;
+mod memory;
 mod pace;
 mod acks;
 mod leaving;
@@ -30,7 +31,9 @@ mod leave;
 mod echo;
 mod stream;
 mod api;
+mod head;
 mod router;
+mod shed;
 mod relay;
 mod state;
 mod counts;
@@ -117,7 +120,7 @@ impl Server {
             // Who does not read what comes back is not read either.
             Role::WebSocket(_) if core.echo => conn.outbox.len() < outbox_max,
             Role::WebSocket(_) => !full && (!conn.paused || draining),
-            Role::Http(http) if http.takes_requests() => conn.outbox.len() < outbox_max,
+            Role::Http(http) if http.takes_requests() => conn.takes_answers(&core.config),
             // Read on while it waits, to see it leave; but not for long.
             Role::Http(http) => http.input.len() < input_max,
             Role::Lane(_) => true,
@@ -380,8 +383,9 @@ impl Server {
     pub fn transmit(&mut self, now: Time, key: ConnKey, writer: &mut impl io::Write) -> Transmit {
         self.now = now;
         let done = fanout::transmit(&mut self.core, now, key, writer);
-        if done == Transmit::Idle {
-            self.wrote_all(now, key);
+        match done {
+            Transmit::Idle => self.wrote_all(now, key),
+            _ => shed::shed(&mut self.core, now),
         }
         done
     }
@@ -474,6 +478,7 @@ impl Server {
             fanout::deliver(&mut self.core, now, session);
         }
         relay::serve(&mut self.core, now);
+        shed::shed(&mut self.core, now);
     }
 
     /// A newer stream took over the session of this one.

@@ -71,6 +71,39 @@ pub fn handle(
     core.answer(now, key, &context, &said);
 }
 
+/// Answers a request that its head alone refuses, before its body comes; true if it did.
+pub fn refuse_head(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    polling: &'static Polling,
+    request: &Request<'_>,
+    framing: Framing,
+) -> bool {
+    let allowed = match polling.cors {
+        true => core.origins.check(request),
+        false => core.origins.check_script(request),
+    };
+    let context = RequestContext {
+        polling,
+        framing,
+        origin: allowed.ok().flatten().map(Box::from),
+    };
+    if !matches!(
+        request.method,
+        Method::Get | Method::Head | Method::Post | Method::Options
+    ) {
+        wrong_method(core, now, key, &context);
+        return true;
+    }
+    let Err(problem) = admission::admit(core, key, request) else {
+        return false;
+    };
+    let said = (polling.reply)(&Reply::Refused(problem), None);
+    core.answer(now, key, &context, &said);
+    true
+}
+
 /// The refusal of a page that may not connect.
 pub fn forbidden_origin() -> Problem {
     Problem::new(
@@ -87,15 +120,28 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     }
     let opener = core.openers.of(context.origin.as_deref());
     let found = dispatch::find(core, call.session, opener);
-    // Connecting and polling is how a client listens; the rest is what it says.
-    let says = !matches!(call.command, Command::Connect { .. } | Command::Poll(_));
-    if let Ok(session) = found
-        && says
-        && let Err(problem) = core.paces.spend(now, session)
+    let address = core.conns.get(key).and_then(|conn| conn.address);
+    // The answer to a current client's connect is as long as its channels' names.
+    if let Command::Connect {
+        positions: Some(_), ..
+    } = call.command
+        && let Err(problem) = core
+            .paces
+            .may_answer(now, found.as_ref().ok().copied(), address)
     {
         let refused = (context.polling.reply)(&Reply::Refused(problem), id);
         return core.answer(now, key, &context, &refused);
     }
+    // Connecting and polling is how a client listens; the rest is what it says.
+    let says = !matches!(call.command, Command::Connect { .. } | Command::Poll(_));
+    if let Ok(session) = found
+        && says
+        && let Err(problem) = core.paces.spend(now, session, address)
+    {
+        let refused = (context.polling.reply)(&Reply::Refused(problem), id);
+        return core.answer(now, key, &context, &refused);
+    }
+    let found_session = found.as_ref().ok().copied();
     let reply = match (call.command, found) {
         (Command::Connect { positions, .. }, found) => {
             connect(core, now, key, opener, found.ok(), positions.as_ref())
@@ -131,7 +177,18 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     };
     if let Some(reply) = reply {
         let said = (context.polling.reply)(&reply, id);
+        if let Some(session) = session_of(core, &reply, found_session) {
+            core.paces.charge(now, session, address, said.body.len());
+        }
         core.answer(now, key, &context, &said);
+    }
+}
+
+/// The session that a reply is said to.
+fn session_of(core: &Core, reply: &Reply, found: Option<SessionKey>) -> Option<SessionKey> {
+    match reply {
+        Reply::Connected { session, .. } => core.hub.find(*session),
+        _ => found,
     }
 }
 

@@ -9,13 +9,13 @@ use crate::transport::{self, Way};
 use crate::wire::http::{
     CONTINUE, Decoded, Framing, HttpError, Method, Request, Response, Version, Waiting, peek,
 };
-use crate::wire::websocket::{HandshakeError, accept};
+use crate::wire::websocket::accept;
 
 use super::addresses::Peer;
 use super::conn::{ConnKey, HttpConn, Phase, Role, Sending, WebSocketConn};
 use super::core::Core;
 use super::files::FileAnswer;
-use super::{admission, api, dispatch, polls, stream};
+use super::{admission, api, dispatch, head, polls, stream};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
@@ -35,6 +35,7 @@ pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
         }
         bound(core, now, key);
     }
+    core.settle(key);
     core.arm(key);
 }
 
@@ -100,14 +101,13 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
     let mut used = 0;
     loop {
         let limits = core.http_limits;
-        let most = core.config.outbox_bytes_max;
         let Some(conn) = core.conns.get_mut(key) else {
             return bytes.len();
         };
         if conn.closing {
             return bytes.len();
         }
-        let full = conn.outbox.len() >= most;
+        let full = !conn.takes_answers(&core.config);
         let Role::Http(http) = &mut conn.role else {
             return used;
         };
@@ -119,14 +119,17 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 state,
                 send_continue,
             }) => {
-                wait(http, now, state);
+                let head_came = wait(http, now, state) && state == Waiting::Body;
                 if http.finished {
                     // What is missing will not come.
                     conn.closing = true;
                     core.queue_flush(key);
                     return bytes.len();
                 }
-                if send_continue {
+                if head_came && !head::admit(core, now, key, &bytes[used..]) {
+                    return bytes.len();
+                }
+                if send_continue && let Some(conn) = core.conns.get_mut(key) {
                     conn.outbox.push(CONTINUE);
                     core.queue_flush(key);
                 }
@@ -156,14 +159,14 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
 }
 
 /// Takes note of what is waited for. A part's time begins with the part, not
-/// with each byte of it: trickling does not help.
-fn wait(http: &mut HttpConn, now: Time, state: Waiting) {
-    if let Phase::Reading(before) = http.phase
-        && before != state
-    {
+/// with each byte of it: trickling does not help. True if a part begins.
+fn wait(http: &mut HttpConn, now: Time, state: Waiting) -> bool {
+    let begins = matches!(http.phase, Phase::Reading(before) if before != state);
+    if begins {
         http.since_ms = now.ms;
         http.phase = Phase::Reading(state);
     }
+    begins
 }
 
 /// What is no request is answered, and the connection closed: where the next
@@ -211,6 +214,9 @@ fn route(
     let path = request.path();
     if core.echo {
         return upgrade(core, now, key, request, framing);
+    }
+    if request.body.len() > head::BODY_BYTES && !head::fits(core, now, key, request, framing) {
+        return;
     }
     let way = transport::at(path).map(|row| &row.way);
     if let Some(Way::Polling(polling)) = way {
@@ -273,7 +279,7 @@ fn file(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, framing
 fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, framing: Framing) {
     let accepted = match accept(request) {
         Ok(accepted) => accepted,
-        Err(error) => return core.respond(now, key, &no_handshake(error), &framing),
+        Err(error) => return core.respond(now, key, &head::no_handshake(error), &framing),
     };
     let opener = match core.origins.check(request) {
         Ok(origin) => core.openers.of(origin),
@@ -308,14 +314,6 @@ fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, fram
     core.arm(key);
 }
 
-fn no_handshake(error: HandshakeError) -> Response<'static> {
-    let response = api::text(error.status(), &error.to_string());
-    let fields = error.headers().iter();
-    fields.fold(response, |response, (name, value)| {
-        response.header(name, *value)
-    })
-}
-
 /// Between two requests.
 pub const READY: Phase = Phase::Reading(Waiting::NothingYet);
 
@@ -333,4 +331,17 @@ pub fn late(core: &mut Core, now: Time, key: ConnKey) {
         }
         _ => core.close(now, key),
     }
+}
+
+/// Gives up the request that is on its way in, since there is too much unfinished in
+/// memory. What came of it is dropped, and the connection closed.
+pub fn drop_request(core: &mut Core, now: Time, key: ConnKey) {
+    let Some(http) = http_mut(core, key) else {
+        return;
+    };
+    let whole = http.input.take();
+    let sentence = "Too much that is not finished has come from your address: send it again, with fewer requests at a time.";
+    let response = api::text(503, sentence).header("Retry-After", "1");
+    last_word(core, now, key, response, &whole);
+    core.settle(key);
 }

@@ -22,6 +22,8 @@ pub struct Stats {
     pub missed: u64,
     /// WebSockets closed because they took nothing for too long.
     pub slow_closed: u64,
+    /// Connections closed because they, or others of their address, held too much memory.
+    pub shed: u64,
     /// Open WebSockets and held polls, now.
     pub websockets: u64,
     pub polls: u64,
@@ -36,6 +38,8 @@ pub struct Picture {
     pub log_bytes: usize,
     /// Answers and rests of frames that wait for their sockets.
     pub outbox_bytes: usize,
+    /// Requests, frames and messages that are not whole, above a small size.
+    pub input_bytes: usize,
     pub relay_queued: usize,
     pub relay_taken: u64,
     pub relay_retried: u64,
@@ -65,6 +69,8 @@ impl Stats {
             "missed": self.missed,
             "slow_closed": self.slow_closed,
             "outbox_bytes": picture.outbox_bytes,
+            "input_bytes": picture.input_bytes,
+            "shed": self.shed,
             "messages": self.messages,
             "relay": {
                 "queued": picture.relay_queued,

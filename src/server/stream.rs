@@ -34,6 +34,7 @@ pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
             stream.input.restore(whole, used);
         }
     }
+    core.settle(key);
     core.arm(key);
 }
 
@@ -88,6 +89,7 @@ fn keep(core: &mut Core, now: Time, key: ConnKey, rest: &[u8]) {
 fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
     let limits = core.websocket_limits;
     let mut used = 0;
+    let address = core.conns.get(key).and_then(|conn| conn.address);
     while used < bytes.len() {
         let full = core.callbacks.is_full() && !core.is_draining();
         let unpaced = core.echo || core.is_draining();
@@ -105,7 +107,7 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
             core.let_wait(key);
             return used;
         }
-        let wait_ms = core.paces.wait_ms(now, session);
+        let wait_ms = core.paces.wait_ms(now, session, address);
         if paced && wait_ms > 0 {
             slow_down(core, now, key, session, wait_ms);
             return used;
@@ -217,7 +219,20 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
     let refused = matches!(reply, Reply::Refused(_));
     let connected = matches!(reply, Reply::Connected { .. });
     if id.is_some() || refused || connected {
+        let before = core.conns.get(key).map_or(0, |conn| conn.outbox.len());
         say(core, now, key, &reply, id);
+        charge(core, now, key, before);
+    }
+}
+
+/// Counts what was just said to a command, behind `before` bytes in the outbox.
+fn charge(core: &mut Core, now: Time, key: ConnKey, before: usize) {
+    if let Some(conn) = core.conns.get(key)
+        && let Role::WebSocket(stream) = &conn.role
+    {
+        let session = stream.session;
+        let (address, bytes) = (conn.address, conn.outbox.len().saturating_sub(before));
+        core.paces.charge(now, session, address, bytes);
     }
 }
 
@@ -284,6 +299,7 @@ pub fn close(core: &mut Core, now: Time, key: ConnKey, code: u16, reason: &str) 
     encode_close_frame(conn.outbox.tail(), code, reason);
     core.leave_stream(now, key, session, modern);
     core.queue_flush(key);
+    core.settle(key);
     core.arm(key);
 }
 

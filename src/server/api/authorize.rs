@@ -9,6 +9,7 @@ use crate::wire::signature::{Secret, WebhookHeaders};
 
 use super::super::addresses::Peer;
 use super::super::core::Core;
+use super::answer::is_json;
 use super::form::Form;
 
 /// A request that was signed by Standard Webhooks.
@@ -42,11 +43,7 @@ pub fn authorize<'a>(
         let known = data.is_some_and(|data| secret.verify_md5(data.as_bytes(), signature));
         return if known { Ok(None) } else { Err(unknown()) };
     }
-    let bearer = field("Authorization").and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    if let Some(token) = bearer {
+    if let Some(token) = bearer(request) {
         return if secret.verify_bearer(token) {
             Ok(None)
         } else {
@@ -67,14 +64,49 @@ pub fn authorize<'a>(
             };
             verify(secret, &headers, &request.body, now).map(Some)
         }
-        _ if old.is_some() => Err(Problem::new(
-            401,
-            "md5_refused",
-            "The MD5 signature sig is not taken here: sign with the webhook headers, send Authorization: Bearer and the secret, or set allow_md5 = true.",
-        )),
+        _ if old.is_some() => Err(md5_refused()),
         _ => Err(unknown()),
     }
 }
+
+fn bearer<'a>(request: &Request<'a>) -> Option<&'a str> {
+    let (scheme, token) = request.headers.get("Authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// What the head alone says about who asks, so that no body is waited for that could
+/// not change it.
+///
+/// # Errors
+/// The refusal that stands whatever the body is.
+pub fn by_head(core: &Core, peer: Peer, request: &Request<'_>) -> Result<(), Problem> {
+    let Some(secret) = &core.secret else {
+        return local_only(core, peer, request);
+    };
+    let is_form = !is_json(request);
+    let is_signed = WEBHOOK
+        .iter()
+        .all(|name| request.headers.get(name).is_some());
+    match bearer(request) {
+        // A form may be signed by itself.
+        _ if is_form && core.config.allow_md5 => Ok(()),
+        Some(token) if secret.verify_bearer(token) => Ok(()),
+        None if is_signed => Ok(()),
+        None if is_form => Err(md5_refused()),
+        _ => Err(unknown()),
+    }
+}
+
+fn md5_refused() -> Problem {
+    Problem::new(
+        401,
+        "md5_refused",
+        "The MD5 signature sig is not taken here: sign with the webhook headers, send Authorization: Bearer and the secret, or set allow_md5 = true.",
+    )
+}
+
+/// The fields of Standard Webhooks.
+const WEBHOOK: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
 fn verify<'a>(
     secret: &Secret,

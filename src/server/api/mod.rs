@@ -42,12 +42,34 @@ pub fn send(core: &mut Core, now: Time, peer: Peer, request: &Request<'_>) -> Re
         Ok((Done { outcomes, repeated }, list)) => {
             answer::accepted(request, &outcomes, list, repeated)
         }
-        Err(problem) if problem.code == "unauthenticated" && !answer::wants_json(request) => {
-            // Protocol A.10: the old word, exactly.
-            text(401, "unauthenticated").header("WWW-Authenticate", "Bearer")
-        }
-        Err(problem) => refusal(request, &problem),
+        Err(problem) => refuse(request, &problem),
     }
+}
+
+/// The refusal of a request to `/send`, of which the head is here alone; `None` if its
+/// body can make a difference.
+pub fn refuse_send(
+    core: &mut Core,
+    now: Time,
+    peer: Peer,
+    request: &Request<'_>,
+) -> Option<Response<'static>> {
+    match request.method {
+        Method::Options => None,
+        Method::Post => {
+            let problem = authorize::by_head(core, peer, request).err()?;
+            Some(refuse(request, &problem))
+        }
+        _ => Some(send(core, now, peer, request)),
+    }
+}
+
+fn refuse(request: &Request<'_>, problem: &Problem) -> Response<'static> {
+    if problem.code == "unauthenticated" && !answer::wants_json(request) {
+        // Protocol A.10: the old word, exactly.
+        return text(401, "unauthenticated").header("WWW-Authenticate", "Bearer");
+    }
+    refusal(request, problem)
 }
 
 /// Also says whether it was a list.
@@ -109,6 +131,7 @@ pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Resp
         channels: core.hub.channel_count(),
         log_bytes: core.hub.log_bytes(),
         outbox_bytes: core.conns.iter().map(|(_, conn)| conn.outbox.len()).sum(),
+        input_bytes: core.memory.input.total(),
         relay_queued: core.callbacks.queued(),
         relay_taken: relay.taken,
         relay_retried: relay.retried,
