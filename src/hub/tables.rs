@@ -5,32 +5,50 @@
 //! Everything that moves one end puts the other right, here and nowhere else.
 //! Called by the hub alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::names::{Epoch, Position, SessionId};
+use crate::base::address::AddressKey;
+use crate::base::names::{ALL_CHANNEL, Epoch, SessionId};
 use crate::base::slots::{Key, Slots};
 use crate::base::timers::Timers;
 
 use super::channel::{Channel, Moved, Reader};
+use super::holdings::Holdings;
+use super::readership::{LOOKED_THROUGH, Readership};
 use super::session::{Rest, Session, SessionKey, Stream, Subscription};
-use super::values::{Asking, Standing};
+use super::values::{HubError, HubLimits};
 
-/// Both tables with their indexes.
-#[derive(Default)]
+/// Both tables with their indexes, and what each address has in them.
 pub struct Tables {
     pub channels: Slots<Channel>,
     pub names: HashMap<Arc<str>, Key<Channel>>,
     pub sessions: Slots<Session>,
     pub ids: HashMap<SessionId, SessionKey>,
+    pub holdings: Holdings,
+    /// How many channels have readers, without those of one session.
+    read: usize,
 }
 
 impl Tables {
+    /// Nothing yet. The shares of addresses are those of `limits`.
+    pub fn new(limits: &HubLimits) -> Tables {
+        Tables {
+            channels: Slots::default(),
+            names: HashMap::new(),
+            sessions: Slots::default(),
+            ids: HashMap::new(),
+            holdings: Holdings::new(limits),
+            read: 0,
+        }
+    }
+
     /// Adds a channel, kept by the rule of this number. A direct one has no
     /// entry under its name.
     pub fn create(&mut self, name: Arc<str>, epoch: Epoch, direct: bool, rule: u8) -> Key<Channel> {
         let mut channel = Channel::new(Arc::clone(&name), epoch, direct);
         channel.rule = rule;
+        channel.counted = !direct && *name != *ALL_CHANNEL;
         let key = self.channels.insert(channel);
         if !direct {
             self.names.insert(name, key);
@@ -45,19 +63,52 @@ impl Tables {
         if !channel.is_empty() || (kept && !channel.direct) {
             return None;
         }
+        self.remove(key)
+    }
+
+    /// Removes a channel that nobody reads, and all that it keeps.
+    pub fn remove(&mut self, key: Key<Channel>) -> Option<Channel> {
         let channel = self.channels.remove(key)?;
+        debug_assert!(channel.is_empty(), "a reader would be left with nothing");
         if !channel.direct {
             self.names.remove(&channel.name);
         }
         Some(channel)
     }
 
-    /// How many channels there would be if each of `names` were one.
-    pub fn count_with<'n>(&self, names: impl Iterator<Item = &'n str>) -> usize {
-        let new: HashSet<&str> = names
-            .filter(|name| !self.names.contains_key(*name))
-            .collect();
-        self.names.len() + new.len()
+    /// How many channels have readers, without those of one session: each of these
+    /// has to stay.
+    pub fn read(&self) -> usize {
+        self.read
+    }
+
+    /// Whether a subscription of the session to `channel`, which may not be there yet,
+    /// is within the shares of its address.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check_shares(
+        &self,
+        key: SessionKey,
+        channel: Option<Key<Channel>>,
+        limits: &HubLimits,
+    ) -> Result<(), HubError> {
+        let address = self.sessions.get(key).and_then(|session| session.address);
+        let Some(address) = address else {
+            return Ok(());
+        };
+        let channel = channel.and_then(|channel| self.channels.get(channel));
+        if channel.is_some_and(|channel| !channel.counted) {
+            return Ok(());
+        }
+        if self.holdings.subscriptions.room(address) == 0 {
+            let most = limits.subscriptions_per_address;
+            return Err(HubError::TooManySubscriptions(most));
+        }
+        if channel.is_none_or(Channel::is_empty) && self.holdings.channels.room(address) == 0 {
+            return Err(HubError::TooManyAlone(limits.channels_per_address()));
+        }
+        Ok(())
     }
 
     /// Subscribes the session at the channel's head. Returns the number of the
@@ -65,6 +116,10 @@ impl Tables {
     pub fn join(&mut self, key: SessionKey, channel_key: Key<Channel>) -> Option<usize> {
         let session = self.sessions.get_mut(key)?;
         let channel = self.channels.get_mut(channel_key)?;
+        let address = session.address;
+        if channel.is_empty() && !channel.direct {
+            self.read += 1;
+        }
         let number = session.subscriptions.len();
         let mut place = channel.join(Reader {
             session: key.index(),
@@ -79,7 +134,10 @@ impl Tables {
             place,
             cursor: channel.log.next(),
         });
+        let readership = channel.readership.with(address);
         self.put_right(moved);
+        self.count_subscription(channel_key.index(), address, true);
+        self.set_readership(channel_key.index(), readership);
         Some(number)
     }
 
@@ -87,6 +145,7 @@ impl Tables {
     pub fn leave(&mut self, key: SessionKey, number: usize) -> Option<Key<Channel>> {
         self.step(key, number, Channel::sleep);
         let session = self.sessions.get_mut(key)?;
+        let address = session.address;
         let gone = session.subscriptions.swap_remove(number);
         if let Some(&filled) = session.subscriptions.get(number)
             && let Some(channel) = self.channels.at_mut(filled.channel)
@@ -95,7 +154,91 @@ impl Tables {
         }
         let moved = self.channels.at_mut(gone.channel)?.leave(gone.place);
         self.put_right(moved);
-        Some(self.channels.at(gone.channel)?.0)
+        self.count_subscription(gone.channel, address, false);
+        let (key, channel) = self.channels.at(gone.channel)?;
+        if channel.is_empty() && !channel.direct {
+            self.read -= 1;
+        }
+        // Of one address alone it stays, whichever of its readers leaves.
+        if channel.is_empty() || channel.readership == Readership::Several {
+            self.look_through(gone.channel);
+        }
+        Some(key)
+    }
+
+    /// The session, and what it reads, counts for `address` from now on; false, and it
+    /// does not, if that is more than the address may have.
+    pub fn set_address(&mut self, key: SessionKey, address: Option<AddressKey>) -> bool {
+        let Some(session) = self.sessions.get(key) else {
+            return false;
+        };
+        let before = session.address;
+        let slots = session.subscriptions.iter().map(|read| read.channel);
+        let counted = |slot: &u32| self.channels.at(*slot).is_some_and(|(_, c)| c.counted);
+        let counted: Vec<u32> = slots.filter(counted).collect();
+        let fits = self.holdings.has_room_for_session(address)
+            && address.is_none_or(|address| {
+                let (subscriptions, channels) =
+                    (&self.holdings.subscriptions, &self.holdings.channels);
+                subscriptions.room(address).min(channels.room(address)) >= counted.len()
+            });
+        if !fits {
+            return false;
+        }
+        self.holdings.session_went(before);
+        self.holdings.session_came(address);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.address = address;
+        }
+        for slot in counted {
+            self.count_subscription(slot, before, false);
+            self.count_subscription(slot, address, true);
+            self.look_through(slot);
+        }
+        true
+    }
+
+    fn count_subscription(&mut self, slot: u32, address: Option<AddressKey>, more: bool) {
+        let counted = self.channels.at(slot).is_some_and(|(_, c)| c.counted);
+        let Some(address) = address.filter(|_| counted) else {
+            return;
+        };
+        match more {
+            true => self.holdings.subscriptions.count(address, 1),
+            false => self.holdings.subscriptions.give_back(address, 1),
+        }
+    }
+
+    /// Finds out anew whose readers a channel has. One with many is nobody's.
+    fn look_through(&mut self, slot: u32) {
+        let Some((_, channel)) = self.channels.at(slot) else {
+            return;
+        };
+        let readers = channel.readers();
+        let readership = match readers.len() {
+            0..=LOOKED_THROUGH => Readership::of(readers.iter().map(|reader| {
+                let session = self.sessions.at(reader.session);
+                session.and_then(|(_, session)| session.address)
+            })),
+            _ => Readership::Several,
+        };
+        self.set_readership(slot, readership);
+    }
+
+    fn set_readership(&mut self, slot: u32, readership: Readership) {
+        let Some(channel) = self.channels.at_mut(slot) else {
+            return;
+        };
+        if !channel.counted || channel.readership == readership {
+            return;
+        }
+        let before = std::mem::replace(&mut channel.readership, readership);
+        if let Some(address) = before.alone() {
+            self.holdings.channels.give_back(address, 1);
+        }
+        if let Some(address) = readership.alone() {
+            self.holdings.channels.count(address, 1);
+        }
     }
 
     /// Wakes the session in all its channels.
@@ -106,107 +249,6 @@ impl Tables {
     /// Puts the session to sleep in all its channels.
     pub fn sleep(&mut self, key: SessionKey) {
         self.each(key, Channel::sleep);
-    }
-
-    /// Where a subscription stands.
-    pub fn standing(&self, key: SessionKey, number: usize) -> Option<(&Channel, Position)> {
-        let subscription = self.sessions.get(key)?.subscriptions.get(number)?;
-        let (_, channel) = self.channels.at(subscription.channel)?;
-        let position = Position {
-            epoch: channel.epoch,
-            offset: subscription.cursor - 1,
-        };
-        Some((channel, position))
-    }
-
-    /// Sets a cursor behind `since`, or as near as the log allows.
-    pub fn seek(&mut self, key: SessionKey, number: usize, since: Position) -> Option<Standing> {
-        let session = self.sessions.get_mut(key)?;
-        let subscription = session.subscriptions.get_mut(number)?;
-        let (_, channel) = self.channels.at(subscription.channel)?;
-        let (first, next) = (channel.log.first(), channel.log.next());
-        let wanted = since.offset.saturating_add(1);
-        let recovered = since.epoch == channel.epoch && (first..=next).contains(&wanted);
-        // Of another life of the channel the client has seen nothing of this
-        // one: it gets what there is.
-        subscription.cursor = if recovered { wanted } else { first };
-        Some(Standing {
-            position: Position {
-                epoch: channel.epoch,
-                offset: subscription.cursor - 1,
-            },
-            recovered,
-        })
-    }
-
-    /// Where a subscription stands, after it was set behind `since` if that is given.
-    pub fn stand(
-        &mut self,
-        key: SessionKey,
-        number: usize,
-        since: Option<Position>,
-        recovered: bool,
-    ) -> Option<Standing> {
-        match since {
-            Some(since) => self.seek(key, number, since),
-            None => {
-                let (_, position) = self.standing(key, number)?;
-                Some(Standing {
-                    position,
-                    recovered,
-                })
-            }
-        }
-    }
-
-    /// As [`Tables::stand`], for each subscription, by what was seen of its channel.
-    pub fn resume(
-        &mut self,
-        key: SessionKey,
-        positions: &[(&str, Position)],
-        asking: Asking,
-    ) -> Vec<(Arc<str>, Standing)> {
-        self.rewind_all(key);
-        let count = self.sessions.get(key).map_or(0, |s| s.subscriptions.len());
-        let mut standings = Vec::with_capacity(count);
-        for number in 0..count {
-            let Some((channel, _)) = self.standing(key, number) else {
-                continue;
-            };
-            let (name, epoch) = (Arc::clone(&channel.name), channel.epoch);
-            let given = positions.iter().find(|(channel, _)| **channel == *name);
-            // A poll that crosses the answer to its subscription names another
-            // life of the channel yet: it acknowledges nothing.
-            let given = given.filter(|(_, at)| asking != Asking::Poll || at.epoch == epoch);
-            // That channel begins with its first publication, of which no
-            // answer tells: who lost it knows nothing of the channel.
-            let unseen = (channel.direct && !positions.is_empty()).then_some(Position {
-                epoch: channel.epoch,
-                offset: 0,
-            });
-            let since = given.map(|(_, position)| *position).or(unseen);
-            if let Some(standing) = self.stand(key, number, since, asking == Asking::Fresh) {
-                if let Some(since) = since.filter(|_| asking == Asking::Poll) {
-                    self.owe_gap(key, number, since);
-                }
-                standings.push((name, standing));
-            }
-        }
-        standings
-    }
-
-    /// If what is behind `since` is gone, sets the cursor there all the same:
-    /// the gap is told when it is read over. Of this life of the channel a client
-    /// that names another one has seen nothing.
-    pub fn owe_gap(&mut self, key: SessionKey, number: usize, since: Position) {
-        if let Some(session) = self.sessions.get_mut(key)
-            && let Some(subscription) = session.subscriptions.get_mut(number)
-            && let Some((_, channel)) = self.channels.at(subscription.channel)
-        {
-            let same = since.epoch == channel.epoch;
-            let seen = if same { since.offset } else { 0 };
-            subscription.cursor = subscription.cursor.min(seen.saturating_add(1));
-        }
     }
 
     /// The channel of the session's own messages, if it had any.
