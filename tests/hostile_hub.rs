@@ -171,3 +171,146 @@ fn an_app_tells_more_absent_users_than_there_can_be_channels() {
         assert_eq!(standing["recovered"], kept, "{name}: {standing}");
     }
 }
+
+/// A session of the kind that a visitor opens by JSONP.
+fn open_by_script(world: &mut World, key: ConnKey) -> String {
+    let target = "/chloe/jsonp.js?data=%7B%22type%22:%22connect%22,%22version%22:1,%22id%22:1%7D";
+    world.get(key, target, "")
+}
+
+#[test]
+fn a_table_full_of_crowds_has_room_for_a_visitor() {
+    let mut world = World::new(&[
+        "sessions_max=400",
+        "sessions_per_address_max=40",
+        "connections_per_address_max=10",
+    ]);
+    let mut bystander = Bystander::of(&mut world);
+    // Ten addresses, each with all that it may have, and each session had its stream.
+    for last in 1..=10 {
+        let address = format!("192.0.2.{last}");
+        for _ in 0..40 {
+            let page = world.connect(&address).unwrap();
+            world.upgrade(page, "");
+            world.text(page, r#"{"type":"connect","version":1,"positions":{}}"#);
+            world.reset(page);
+        }
+    }
+    assert_eq!(world.status("sessions"), 400);
+    let crowded = world.connect("192.0.2.1").unwrap();
+    let connect = r#"data={"type":"connect","version":1,"positions":{}}"#;
+    world.pass(10);
+    for number in 0..30 {
+        let address = format!("198.51.100.{number}");
+        let visitor = world.connect(&address).unwrap();
+        let session = open(&mut world, visitor);
+        let standing = subscribe(&mut world, visitor, &session, r#""channel":"mine""#);
+        assert_eq!(standing["recovered"], true);
+        let script = open_by_script(&mut world, visitor);
+        assert!(script.contains("sessionId"), "{script}");
+        world.websocket(&address, "");
+        bystander.hears(&mut world);
+    }
+    assert_eq!(world.status("sessions"), 400);
+    assert!(world.status("sessions_let_go") >= 80);
+    // The crowds themselves are told, when their share is full.
+    let mut told = String::new();
+    for _ in 0..80 {
+        told = world.post(crowded, "/chloe/xhr", "", connect);
+    }
+    assert!(told.starts_with("HTTP/1.1 "), "{told}");
+    bystander.hears(&mut world);
+    world.pass(200_000);
+    assert!(
+        world.status("sessions") <= 32,
+        "the open WebSockets are left"
+    );
+}
+
+#[test]
+fn streams_of_one_address_fill_its_share_and_no_other() {
+    let mut world = World::new(&["sessions_per_address_max=5"]);
+    for _ in 0..5 {
+        let page = world.websocket(HOSTILE, "");
+        world.text(page, r#"{"type":"connect","version":1,"positions":{}}"#);
+    }
+    let page = world.connect(HOSTILE).unwrap();
+    world.upgrade(page, "");
+    let refused = world.heard(page);
+    assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
+    assert!(
+        refused.contains("raise sessions_per_address_max"),
+        "{refused}"
+    );
+    let script = open_by_script(&mut world, page);
+    assert!(!script.contains("sessionId"), "{script}");
+    world.websocket(VISITOR, "");
+    // Each /64 of a /48 is an address; sixteen shares are theirs together.
+    for network in 0..16 {
+        for _ in 0..5 {
+            world.websocket(&format!("2001:db8:7:{network:x}::1"), "");
+        }
+    }
+    let page = world.connect("2001:db8:7:ff::1").unwrap();
+    world.upgrade(page, "");
+    assert!(world.heard(page).starts_with("HTTP/1.1 429 "));
+    world.websocket("2001:db8:8::1", "");
+}
+
+#[test]
+fn subscriptions_of_one_address_fill_its_share_and_no_other() {
+    let mut world = World::new(&["subscriptions_per_address_max=150", "channels_max=1000"]);
+    let mut bystander = Bystander::of(&mut world);
+    let join = |name: &str| format!(r#"{{"type":"channel-subscribe","channel":"{name}","id":1}}"#);
+    // The channels are those of a bystander: alone the address reads none.
+    let reader = world.websocket(VISITOR, "");
+    for number in 0..90 {
+        world.text(reader, &join(&format!("room{number}")));
+    }
+    let mut refused = 0;
+    for _ in 0..3 {
+        let page = world.websocket(HOSTILE, "");
+        for number in 0..90 {
+            world.text(page, &join(&format!("room{number}")));
+        }
+        let told = world.texts(page);
+        refused += told
+            .iter()
+            .filter(|text| text.contains("subscriptions_per_address_max"))
+            .count();
+    }
+    assert_eq!(refused, 3 * 90 - 150);
+    world.texts(reader);
+    world.text(reader, &join("one more"));
+    assert!(world.texts(reader)[0].contains("subscribed"));
+    bystander.hears(&mut world);
+}
+
+#[test]
+fn a_session_counts_for_the_address_from_which_its_client_came_last() {
+    let mut world = World::new(&["sessions_per_address_max=1", "trusted_proxies=10.0.0.1"]);
+    let before = world.websocket(HOSTILE, "");
+    world.text(before, r#"{"type":"connect","version":1,"positions":{}}"#);
+    let answer: Value = serde_json::from_str(&world.texts(before)[0]).unwrap();
+    let session = answer["sessionId"].as_str().unwrap().to_owned();
+    let full = |world: &mut World| {
+        let key = world.connect(HOSTILE).unwrap();
+        let connect = r#"data={"type":"connect","version":1,"positions":{}}"#;
+        world
+            .post(key, "/chloe/xhr", "", connect)
+            .starts_with("HTTP/1.1 429 ")
+    };
+    assert!(full(&mut world));
+    // Its client comes back from another network, by a poll through a proxy.
+    world.reset(before);
+    let proxy = world.connect("10.0.0.1").unwrap();
+    let poll = format!(
+        "/chloe/xhr/1?data=%7B%22type%22:%22poll%22,%22sessionId%22:%22{session}%22,%22wait%22:1000%7D"
+    );
+    world.get(proxy, &poll, "X-Forwarded-For: 198.51.100.7\r\n");
+    assert!(!full(&mut world));
+    let key = world.connect(VISITOR).unwrap();
+    let connect = r#"data={"type":"connect","version":1,"positions":{}}"#;
+    let answer = world.post(key, "/chloe/xhr", "", connect);
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+}

@@ -36,8 +36,9 @@ pub struct Archive {
     pub pass: Pass,
     ages: Ages,
     promises: Promises,
-    /// The channels that go when there are too many.
+    /// The channels that go when there are too many, and how many went so far.
     unread: Unread,
+    made_room: u64,
     random: Random,
 }
 
@@ -53,6 +54,7 @@ impl Archive {
             pass: Pass::default(),
             promises: Promises::default(),
             unread: Unread::default(),
+            made_room: 0,
             random,
         }
     }
@@ -99,6 +101,14 @@ impl Archive {
         key
     }
 
+    /// The channel of this name, which is made if it is not there, however many there are.
+    pub fn find_or_create(&mut self, tables: &mut Tables, name: &Arc<str>) -> Key<Channel> {
+        match tables.names.get(name) {
+            Some(&channel) => channel,
+            None => self.create(tables, Arc::clone(name), false),
+        }
+    }
+
     /// The channel is there, and nobody reads it: it may go when there are too many.
     pub fn rest(&mut self, tables: &mut Tables, key: Key<Channel>) {
         self.unread.note(key, &mut tables.channels);
@@ -110,9 +120,15 @@ impl Archive {
         let oldest = self.unread.take_oldest(&mut tables.channels);
         let gone = oldest.and_then(|key| tables.remove(key));
         if let Some(channel) = &gone {
+            self.made_room += 1;
             self.went(channel);
         }
         gone.is_some()
+    }
+
+    /// Channels that went so far because there were too many.
+    pub fn made_room(&self) -> u64 {
+        self.made_room
     }
 
     /// Appends a publication to a channel that is there. `encode` writes its

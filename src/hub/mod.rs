@@ -23,6 +23,7 @@ mod holdings;
 mod newcomers;
 mod unread;
 mod tables;
+mod shares;
 mod positions;
 mod cursors;
 mod snapshot;
@@ -51,7 +52,6 @@ use crate::base::timers::Timers;
 
 use archive::Archive;
 use channel::Channel;
-use newcomers::Newcomers;
 use snapshot::Snapshot;
 use tables::Tables;
 
@@ -70,7 +70,6 @@ pub struct Hub {
     all: Arc<str>,
     own: Arc<str>,
     ends: Timers<SessionKey>,
-    newcomers: Newcomers,
     random: Random,
 }
 
@@ -84,7 +83,6 @@ impl Hub {
             all: ALL_CHANNEL.into(),
             own: SESSION_CHANNEL.into(),
             ends: Timers::default(),
-            newcomers: Newcomers::default(),
             random,
         }
     }
@@ -98,10 +96,7 @@ impl Hub {
     pub fn open(&mut self, now: Time, address: Option<AddressKey>) -> Result<SessionKey, HubError> {
         let key = self.enter(address)?;
         self.renew(now, key);
-        let Tables {
-            sessions, holdings, ..
-        } = &self.tables;
-        self.newcomers.push(address, key, sessions, holdings);
+        self.tables.wait_for_stream(key);
         Ok(key)
     }
 
@@ -120,30 +115,12 @@ impl Hub {
     }
 
     fn enter(&mut self, address: Option<AddressKey>) -> Result<SessionKey, HubError> {
-        let Tables {
-            sessions, holdings, ..
-        } = &self.tables;
-        if !holdings.has_room_for_session(address) {
-            let most = self.limits.sessions_per_address;
-            let oldest = self.newcomers.take_oldest(address, sessions);
-            self.close(oldest.ok_or(HubError::TooManySessionsOfAddress(most))?);
-        } else if sessions.len() >= self.limits.sessions {
-            let most = self.limits.sessions;
-            let chosen = self.newcomers.choose(address, sessions, holdings);
-            self.close(chosen.ok_or(HubError::TooManySessions(most))?);
+        if let Some(goes) = self.tables.who_goes(address, &self.limits)? {
+            self.close(goes);
         }
-        let all = match self.tables.names.get(&self.all) {
-            Some(channel) => *channel,
-            None => self
-                .archive
-                .create(&mut self.tables, Arc::clone(&self.all), false),
-        };
+        let all = self.archive.find_or_create(&mut self.tables, &self.all);
         let id = SessionId(self.random.bits_128());
-        let mut session = Session::new(id, 0);
-        session.address = address;
-        let key = self.tables.sessions.insert(session);
-        self.tables.ids.insert(id, key);
-        self.tables.holdings.session_came(address);
+        let key = self.tables.add_session(id, address);
         self.tables.join(key, all);
         Ok(key)
     }
@@ -151,20 +128,7 @@ impl Hub {
     /// The session's client came from `address` now: the session counts for that, unless
     /// its share is full.
     pub fn set_address(&mut self, key: SessionKey, address: Option<AddressKey>) {
-        let Some(session) = self.tables.sessions.get(key) else {
-            return;
-        };
-        let (before, had_stream) = (session.address, session.had_stream);
-        if before == address || !self.tables.set_address(key, address) {
-            return;
-        }
-        let Tables {
-            sessions, holdings, ..
-        } = &self.tables;
-        self.newcomers.clean(before, sessions, holdings);
-        if !had_stream {
-            self.newcomers.push(address, key, sessions, holdings);
-        }
+        self.tables.set_address(key, address);
     }
 
     /// The live session with this id.
@@ -234,17 +198,7 @@ impl Hub {
         for number in (0..count).rev() {
             self.archive.leave(&mut self.tables, key, number);
         }
-        if let Some(session) = self.tables.sessions.remove(key) {
-            let Tables {
-                ids,
-                sessions,
-                holdings,
-                ..
-            } = &mut self.tables;
-            ids.remove(&session.id);
-            holdings.session_went(session.address);
-            self.newcomers.clean(session.address, sessions, holdings);
-        }
+        self.tables.remove_session(key);
     }
 
     /// Subscribes the session to the channel `name`, from here on or from
@@ -351,18 +305,8 @@ impl Hub {
     ///
     /// # Errors
     /// When a name cannot be one, or all channels there may be are read by somebody.
-    pub fn check<'n>(
-        &self,
-        mut names: impl Iterator<Item = &'n str> + Clone,
-    ) -> Result<(), HubError> {
-        names
-            .clone()
-            .try_for_each(|name| self.limits.check_name(name))?;
-        let full = self.tables.read() >= self.limits.channels;
-        match full && names.any(|name| !self.tables.names.contains_key(name)) {
-            true => Err(HubError::TooManyChannels(self.limits.channels)),
-            false => Ok(()),
-        }
+    pub fn check<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) -> Result<(), HubError> {
+        self.tables.check_names(names, &self.limits)
     }
 
     /// Where the channel `name` stands. It is kept for as long as a publication of now
@@ -523,6 +467,11 @@ impl Hub {
         self.tables.sessions.len()
     }
 
+    /// How many sessions and channels went so far because there were too many.
+    pub fn let_go(&self) -> (u64, u64) {
+        (self.tables.newcomers.chosen(), self.archive.made_room())
+    }
+
     /// Channels that have readers or hold publications.
     pub fn channel_count(&self) -> usize {
         self.tables.channels.len()
@@ -531,11 +480,6 @@ impl Hub {
     /// Bytes held by all logs.
     pub fn log_bytes(&self) -> usize {
         self.archive.bytes()
-    }
-
-    /// How many sessions are subscribed to `name`.
-    pub fn readers(&self, name: &str) -> usize {
-        self.tables.readers(name)
     }
 
     /// The channel `name`, made if need be, for which one goes that nobody reads.

@@ -13,6 +13,7 @@ use crate::base::slots::Slots;
 
 use super::holdings::{CROWD, Holdings};
 use super::session::{Rest, Session, SessionKey};
+use super::values::{HubError, HubLimits};
 
 /// How many places of the session table are looked at for one newcomer.
 const LOOKED_AT: u32 = 512;
@@ -28,6 +29,8 @@ const SLACK: usize = 4;
 pub struct Newcomers {
     queues: HashMap<Option<AddressKey>, VecDeque<SessionKey>>,
     hand: u32,
+    /// Sessions that were chosen so far.
+    chosen: u64,
 }
 
 impl Newcomers {
@@ -41,6 +44,35 @@ impl Newcomers {
     ) {
         self.queues.entry(address).or_default().push_back(key);
         self.clean(address, sessions, holdings);
+    }
+
+    /// Sessions that went for others so far.
+    pub fn chosen(&self) -> u64 {
+        self.chosen
+    }
+
+    /// Who has to go before a session of `address` can come; nobody if there is room.
+    ///
+    /// # Errors
+    /// There is no room, in the share of the address or in all, and none may go.
+    pub fn make_room(
+        &mut self,
+        address: Option<AddressKey>,
+        sessions: &Slots<Session>,
+        holdings: &Holdings,
+        limits: &HubLimits,
+    ) -> Result<Option<SessionKey>, HubError> {
+        let (goes, full) = if !holdings.has_room_for_session(address) {
+            let full = HubError::TooManySessionsOfAddress(limits.sessions_per_address);
+            (self.take_oldest(address, sessions), full)
+        } else if sessions.len() >= limits.sessions {
+            let full = HubError::TooManySessions(limits.sessions);
+            (self.choose(address, sessions, holdings), full)
+        } else {
+            return Ok(None);
+        };
+        self.chosen += u64::from(goes.is_some());
+        goes.map(Some).ok_or(full)
     }
 
     /// Cleans the queue of an address, if too many of its entries are of no use. To be
@@ -70,7 +102,7 @@ impl Newcomers {
     }
 
     /// The oldest session of `address` that never had a stream, out of its queue.
-    pub fn take_oldest(
+    fn take_oldest(
         &mut self,
         address: Option<AddressKey>,
         sessions: &Slots<Session>,
@@ -89,7 +121,7 @@ impl Newcomers {
     /// address with the most sessions the oldest that never had a stream. If the largest
     /// have none: one that never had a stream, or else one that sleeps, of an
     /// address with many more sessions than the newcomer's.
-    pub fn choose(
+    fn choose(
         &mut self,
         address: Option<AddressKey>,
         sessions: &Slots<Session>,

@@ -160,7 +160,7 @@ fn queues_of_newcomers_stay_as_small_as_what_is_left() {
             1 => drop(world.hub.attach(key, 1)),
             _ => {}
         }
-        assert!(world.hub.newcomers.len() <= 2 * world.hub.session_count() + 4);
+        assert!(world.hub.tables.newcomers.len() <= 2 * world.hub.session_count() + 4);
         if number % 3 == 1 {
             world.hub.close(key);
         }
@@ -168,7 +168,7 @@ fn queues_of_newcomers_stay_as_small_as_what_is_left() {
     world.now = world.now.plus(100_000);
     world.hub.expire(world.now);
     assert_eq!(
-        (world.hub.session_count(), world.hub.newcomers.len()),
+        (world.hub.session_count(), world.hub.tables.newcomers.len()),
         (0, 0)
     );
     assert!(world.hub.tables.holdings.is_empty());
@@ -401,15 +401,15 @@ proptest! {
             }
             let named = hub.tables.channels.iter().filter(|(_, channel)| !channel.direct);
             let (read, unread): (Vec<_>, Vec<_>) = named.partition(|(_, c)| !c.is_empty());
-            prop_assert_eq!(hub.tables.read(), read.len());
+            prop_assert_eq!(hub.tables.read, read.len());
             prop_assert!(unread.iter().all(|(_, channel)| channel.resting));
             prop_assert!(hub.session_count() <= 20 && hub.tables.names.len() <= 7);
-            prop_assert!(hub.newcomers.len() <= 2 * hub.session_count() + 4 * 4);
+            prop_assert!(hub.tables.newcomers.len() <= 2 * hub.session_count() + 4 * 4);
         }
         for key in keys {
             world.hub.close(key);
         }
         prop_assert!(world.hub.tables.holdings.is_empty());
-        prop_assert_eq!((world.hub.newcomers.len(), world.hub.tables.read()), (0, 0));
+        prop_assert_eq!((world.hub.tables.newcomers.len(), world.hub.tables.read), (0, 0));
     }
 }

@@ -15,9 +15,10 @@ use crate::base::timers::Timers;
 
 use super::channel::{Channel, Moved, Reader};
 use super::holdings::Holdings;
-use super::readership::{LOOKED_THROUGH, Readership};
+use super::newcomers::Newcomers;
+use super::readership::Readership;
 use super::session::{Rest, Session, SessionKey, Stream, Subscription};
-use super::values::{HubError, HubLimits};
+use super::values::HubLimits;
 
 /// Both tables with their indexes, and what each address has in them.
 pub struct Tables {
@@ -26,8 +27,9 @@ pub struct Tables {
     pub sessions: Slots<Session>,
     pub ids: HashMap<SessionId, SessionKey>,
     pub holdings: Holdings,
-    /// How many channels have readers, without those of one session.
-    read: usize,
+    pub newcomers: Newcomers,
+    /// How many channels have readers, without those of one session: these have to stay.
+    pub read: usize,
 }
 
 impl Tables {
@@ -39,6 +41,7 @@ impl Tables {
             sessions: Slots::default(),
             ids: HashMap::new(),
             holdings: Holdings::new(limits),
+            newcomers: Newcomers::default(),
             read: 0,
         }
     }
@@ -76,39 +79,26 @@ impl Tables {
         Some(channel)
     }
 
-    /// How many channels have readers, without those of one session: each of these
-    /// has to stay.
-    pub fn read(&self) -> usize {
-        self.read
+    /// Adds a session that counts for `address` and reads nothing yet.
+    pub fn add_session(&mut self, id: SessionId, address: Option<AddressKey>) -> SessionKey {
+        let mut session = Session::new(id, 0);
+        session.address = address;
+        let key = self.sessions.insert(session);
+        self.ids.insert(id, key);
+        self.holdings.session_came(address);
+        key
     }
 
-    /// Whether a subscription of the session to `channel`, which may not be there yet,
-    /// is within the shares of its address.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub fn check_shares(
-        &self,
-        key: SessionKey,
-        channel: Option<Key<Channel>>,
-        limits: &HubLimits,
-    ) -> Result<(), HubError> {
-        let address = self.sessions.get(key).and_then(|session| session.address);
-        let Some(address) = address else {
-            return Ok(());
-        };
-        let channel = channel.and_then(|channel| self.channels.get(channel));
-        if channel.is_some_and(|channel| !channel.counted) {
-            return Ok(());
-        }
-        if self.holdings.subscriptions.room(address) == 0 {
-            let most = limits.subscriptions_per_address;
-            return Err(HubError::TooManySubscriptions(most));
-        }
-        if channel.is_none_or(Channel::is_empty) && self.holdings.channels.room(address) == 0 {
-            return Err(HubError::TooManyAlone(limits.channels_per_address()));
-        }
-        Ok(())
+    /// Removes a session that reads nothing any more.
+    pub fn remove_session(&mut self, key: SessionKey) -> Option<Session> {
+        let session = self.sessions.remove(key)?;
+        debug_assert!(session.subscriptions.is_empty());
+        self.ids.remove(&session.id);
+        self.holdings.session_went(session.address);
+        let address = session.address;
+        self.newcomers
+            .clean(address, &self.sessions, &self.holdings);
+        Some(session)
     }
 
     /// Subscribes the session at the channel's head. Returns the number of the
@@ -164,81 +154,6 @@ impl Tables {
             self.look_through(gone.channel);
         }
         Some(key)
-    }
-
-    /// The session, and what it reads, counts for `address` from now on; false, and it
-    /// does not, if that is more than the address may have.
-    pub fn set_address(&mut self, key: SessionKey, address: Option<AddressKey>) -> bool {
-        let Some(session) = self.sessions.get(key) else {
-            return false;
-        };
-        let before = session.address;
-        let slots = session.subscriptions.iter().map(|read| read.channel);
-        let counted = |slot: &u32| self.channels.at(*slot).is_some_and(|(_, c)| c.counted);
-        let counted: Vec<u32> = slots.filter(counted).collect();
-        let fits = self.holdings.has_room_for_session(address)
-            && address.is_none_or(|address| {
-                let (subscriptions, channels) =
-                    (&self.holdings.subscriptions, &self.holdings.channels);
-                subscriptions.room(address).min(channels.room(address)) >= counted.len()
-            });
-        if !fits {
-            return false;
-        }
-        self.holdings.session_went(before);
-        self.holdings.session_came(address);
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.address = address;
-        }
-        for slot in counted {
-            self.count_subscription(slot, before, false);
-            self.count_subscription(slot, address, true);
-            self.look_through(slot);
-        }
-        true
-    }
-
-    fn count_subscription(&mut self, slot: u32, address: Option<AddressKey>, more: bool) {
-        let counted = self.channels.at(slot).is_some_and(|(_, c)| c.counted);
-        let Some(address) = address.filter(|_| counted) else {
-            return;
-        };
-        match more {
-            true => self.holdings.subscriptions.count(address, 1),
-            false => self.holdings.subscriptions.give_back(address, 1),
-        }
-    }
-
-    /// Finds out anew whose readers a channel has. One with many is nobody's.
-    fn look_through(&mut self, slot: u32) {
-        let Some((_, channel)) = self.channels.at(slot) else {
-            return;
-        };
-        let readers = channel.readers();
-        let readership = match readers.len() {
-            0..=LOOKED_THROUGH => Readership::of(readers.iter().map(|reader| {
-                let session = self.sessions.at(reader.session);
-                session.and_then(|(_, session)| session.address)
-            })),
-            _ => Readership::Several,
-        };
-        self.set_readership(slot, readership);
-    }
-
-    fn set_readership(&mut self, slot: u32, readership: Readership) {
-        let Some(channel) = self.channels.at_mut(slot) else {
-            return;
-        };
-        if !channel.counted || channel.readership == readership {
-            return;
-        }
-        let before = std::mem::replace(&mut channel.readership, readership);
-        if let Some(address) = before.alone() {
-            self.holdings.channels.give_back(address, 1);
-        }
-        if let Some(address) = readership.alone() {
-            self.holdings.channels.count(address, 1);
-        }
     }
 
     /// Wakes the session in all its channels.
@@ -313,13 +228,6 @@ impl Tables {
             false
         });
         Some(due)
-    }
-
-    /// How many sessions read the channel `name`.
-    pub fn readers(&self, name: &str) -> usize {
-        let key = self.names.get(name);
-        let channel = key.and_then(|&key| self.channels.get(key));
-        channel.map_or(0, Channel::len)
     }
 
     fn each(
