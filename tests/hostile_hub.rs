@@ -156,10 +156,7 @@ fn an_app_tells_more_absent_users_than_there_can_be_channels() {
     let visitor = world.connect(VISITOR).unwrap();
     let session = open(&mut world, visitor);
     let since = |told: &Value, name: &str| {
-        let receipts = told["publications"]
-            .as_array()
-            .or(told.as_array())
-            .expect("a list");
+        let receipts = told["results"].as_array().expect("a list");
         let receipt = receipts.iter().find_map(|each| each["channels"].get(name));
         let epoch = receipt.expect("a receipt")["epoch"].as_str().unwrap();
         format!(r#""channel":"{name}","since":"{epoch}:0""#)
@@ -213,12 +210,12 @@ fn a_table_full_of_crowds_has_room_for_a_visitor() {
     }
     assert_eq!(world.status("sessions"), 400);
     assert!(world.status("sessions_let_go") >= 80);
-    // The crowds themselves are told, when their share is full.
-    let mut told = String::new();
-    for _ in 0..80 {
-        told = world.post(crowded, "/chloe/xhr", "", connect);
-    }
-    assert!(told.starts_with("HTTP/1.1 "), "{told}");
+    // A crowd makes no room for itself at the cost of others.
+    let opened = (0..80).filter(|_| {
+        let answer = world.post(crowded, "/chloe/xhr", "", connect);
+        answer.starts_with("HTTP/1.1 200 ")
+    });
+    assert!(opened.count() > 0, "it has its own share");
     bystander.hears(&mut world);
     world.pass(200_000);
     assert!(
