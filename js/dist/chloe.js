@@ -380,32 +380,40 @@
     settle(channel, position, recovered) {
       if (!position) return true;
       const colon = position.lastIndexOf(":");
+      if (colon < 0) {
+        this._places.set(channel, { offset: 0, moment: position });
+        return true;
+      }
       const epoch = position.slice(0, colon);
       const offset = +position.slice(colon + 1);
       const place = this._places.get(channel);
       const known = place && place.epoch;
-      const ours = place && (place.offset >= offset ? !known || known === epoch : recovered && known === epoch);
+      const lost = place && place.old && !recovered;
+      const ours = place && !lost && (place.offset >= offset ? !known || known === epoch : recovered && known === epoch);
       this._places.set(channel, { epoch, offset: ours ? place.offset : offset });
       return !place || !!recovered || !!ours && !known;
     }
     /** A session of its own begins: nobody will tell any more of which life an offset was. */
     begin() {
-      this._places.forEach((place, channel) => (!place.epoch || channel === SESSION) && this.forget(channel));
+      this._places.forEach((place, channel) => {
+        if (place.moment && !place.epoch) place.old = true;
+        else if (!place.epoch || channel === SESSION) this.forget(channel);
+      });
     }
     /** Forgets a channel: whoever subscribes to it again starts with what comes then. */
     forget(channel) {
       this._places.delete(channel);
     }
-    /** `epoch:offset` of a channel, if both are known. */
+    /** `epoch:offset` of a channel, if both are known; or else the moment from which it is wanted. */
     of(channel) {
       const place = this._places.get(channel);
-      return place && place.epoch ? place.epoch + ":" + place.offset : void 0;
+      return place && (place.epoch ? place.epoch + ":" + place.offset : place.moment);
     }
-    /** All that is known, as messages carry it. */
-    table() {
+    /** All that is known, as messages carry it. A poll names no moments: they acknowledge nothing. */
+    table(moments) {
       const table = /* @__PURE__ */ Object.create(null);
-      this._places.forEach((_place, channel) => {
-        const position = this.of(channel);
+      this._places.forEach((place, channel) => {
+        const position = (moments || place.epoch) && this.of(channel);
         if (position) table[channel] = position;
       });
       return table;
@@ -828,9 +836,9 @@
           type: "connect",
           version: VERSION,
           sessionId: this._session,
-          positions: this._positions.table()
+          positions: this._positions.table(true)
         }),
-        positions: () => this._positions.table(),
+        positions: () => this._positions.table(false),
         sessionId: () => this._session,
         opened: (answer) => this._resume(answer),
         received: (message) => this._receive(message),

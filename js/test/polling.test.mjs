@@ -338,3 +338,28 @@ test('jsonp: a message that no URL can hold is refused with a sentence, and the 
   assert.deepEqual(errors, ['too_long']);
   assert.equal(messageOf(world.tag('message').src).data, 'short');
 });
+
+test('xhr: a poll names no moment, and an offset behind one outlives its session if nothing was lost', () => {
+  for (const [recovered, expected] of [
+    [true, ['x', 'z']],
+    [false, ['x', 'gap', 'z']],
+  ]) {
+    const { world, chloe } = byXhr();
+    const told = [];
+    chloe.on('gap', () => told.push('gap'));
+    chloe.subscribe('news', (data) => told.push(data), { since: '00000000ab-7' });
+    world.request('poll').answer(200, { messages: [delivery('x', 3, { channel: 'news' })] });
+    const poll = world.request('poll');
+    assert.equal(poll.message.positions.news, undefined);
+    poll.answer(0);
+    world.pass(250);
+    world.request('connect').answer(200, connected({ resumed: false, sessionId: 's2' }));
+    const asked = world.request('channel-subscribe');
+    assert.equal(asked.message.since, '00000000ab-7');
+    const position = recovered ? 'bb:2' : 'cc:3';
+    asked.answer(200, { type: 'subscribed', version: 1, id: asked.message.id, channel: 'news', position, recovered });
+    world.request('poll').answer(200, { messages: [delivery('x', 3, { channel: 'news' }), delivery('z', 4, { channel: 'news' })] });
+    assert.deepEqual(told, expected);
+    assert.equal(world.request('poll').message.positions.news, recovered ? 'bb:4' : 'cc:4');
+  }
+});

@@ -220,8 +220,12 @@ keys! {
     session_ttl_ms: u64 = 90_000, |&n| check::range(n, 10, DAY);
     /// The most sessions at a time.
     sessions_max: usize = 200_000, |&n| check::range(n as u64, 1, 10_000_000);
+    /// The most sessions of one address.
+    sessions_per_address_max: usize = 10_000, |&n| check::range(n as u64, 1, 10_000_000);
     /// The most channels that one session may subscribe to.
     channels_per_session_max: usize = 100, |&n| check::range(n as u64, 1, 100_000);
+    /// The most subscriptions of all sessions of one address.
+    subscriptions_per_address_max: usize = 50_000, |&n| check::range(n as u64, 1, 100_000_000);
     /// How many answered messages of one session are remembered by id.
     acks_per_session_max: usize = 64, |&n| check::range(n as u64, 1, 100_000);
     /// The most bytes of all answers that are remembered.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::base::names::Offset;
+use crate::base::names::{Moment, Offset};
 use crate::base::slots::Key;
 use crate::base::time::Time;
 
@@ -25,8 +25,8 @@ pub struct Restored {
 }
 
 impl Tables {
-    /// All that outlives the process. `sequence` is the number of publications so far.
-    pub fn snapshot(&self, now: Time, sequence: u64) -> Snapshot<'_> {
+    /// All that outlives the process. `moment` and `watermark` are the archive's.
+    pub fn snapshot(&self, now: Time, moment: Moment, watermark: u64) -> Snapshot<'_> {
         let mut numbers = HashMap::with_capacity(self.channels.len());
         let mut channels = Vec::with_capacity(self.channels.len());
         for (key, channel) in self.channels.iter() {
@@ -48,7 +48,9 @@ impl Tables {
             }
         });
         Snapshot {
-            sequence,
+            sequence: moment.sequence,
+            life: Some(moment.life),
+            watermark,
             sessions: sessions.collect(),
             channels,
         }
@@ -89,10 +91,12 @@ impl Tables {
         saved: &SavedSession,
         channels: &[Key<Channel>],
     ) -> SessionKey {
-        let mut session = Session::new(saved.id, 0);
-        session.modern = saved.modern;
-        let key = self.sessions.insert(session);
-        self.ids.insert(saved.id, key);
+        // Whose it is will be known when its client comes back.
+        let key = self.add_session(saved.id, None);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.modern = saved.modern;
+            session.had_stream = true;
+        }
         for &(channel, cursor) in &saved.cursors {
             if let Some(number) = self.join(key, channels[channel])
                 && let Some(session) = self.sessions.get_mut(key)

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::base::names::{Epoch, Offset, SessionId};
+use crate::base::names::{Epoch, Life, Offset, SessionId};
 use crate::base::record::{Damaged, Record, put_bytes, put_u8, put_u64, put_u128};
 use crate::base::time::Time;
 
@@ -19,6 +19,10 @@ use super::log::Log;
 pub struct Snapshot<'a> {
     /// The number of publications accepted so far.
     pub sequence: u64,
+    /// In which they are counted; none in a state of before there were lives.
+    pub life: Option<Life>,
+    /// The greatest sequence of a publication that went with its channel.
+    pub watermark: u64,
     pub channels: Vec<SavedChannel<'a>>,
     pub sessions: Vec<SavedSession>,
 }
@@ -33,6 +37,8 @@ pub struct SavedChannel<'a> {
     pub promised_unix_ms: u64,
     /// The offset of the first entry, or of the next publication.
     pub first: Offset,
+    /// The greatest sequence that something may have had which is gone.
+    pub lost: u64,
     pub entries: Vec<SavedEntry>,
     /// The frames of the entries, one behind the other.
     pub bytes: &'a [u8],
@@ -81,6 +87,7 @@ impl<'a> SavedChannel<'a> {
                 left_ms => now.unix_ms.saturating_add(left_ms),
             },
             first: log.first(),
+            lost: log.lost(),
             entries: entries.collect(),
             bytes: log.frames(log.first(), log.next()),
         }
@@ -88,7 +95,7 @@ impl<'a> SavedChannel<'a> {
 
     /// The log that it was taken of.
     pub fn log(&self, now: Time) -> Log {
-        let mut log = Log::starting_at(self.first);
+        let mut log = Log::starting_at(self.first, self.lost);
         let mut rest = self.bytes;
         for entry in &self.entries {
             let (frame, others) = rest.split_at(entry.length);
@@ -111,6 +118,7 @@ impl<'a> SavedChannel<'a> {
         put_u8(out, u8::from(self.direct));
         put_u64(out, self.promised_unix_ms);
         put_u64(out, self.first);
+        put_u64(out, self.lost);
         put_u64(out, self.entries.len() as u64);
         for entry in &self.entries {
             put_u64(out, entry.length as u64);
@@ -121,15 +129,16 @@ impl<'a> SavedChannel<'a> {
     }
 
     /// Reads a channel of a hub that accepted `sequence` publications.
-    fn decode(record: &mut Record<'a>, sequence: u64) -> Result<Self, Damaged> {
+    fn decode(record: &mut Record<'a>, sequence: u64, lives: bool) -> Result<Self, Damaged> {
         let name = record.text()?.into();
         let epoch = Epoch::from_bits(record.u64()?).ok_or(Damaged)?;
         let direct = flag(record)?;
         let promised_unix_ms = record.u64()?;
         let first = record.u64()?;
+        let lost = if lives { record.u64()? } else { 0 };
         let count = record.count(ENTRY_BYTES)?;
         let mut entries = Vec::with_capacity(count);
-        let (mut before, mut length) = (0, 0_usize);
+        let (mut before, mut length) = (lost, 0_usize);
         for _ in 0..count {
             let entry = SavedEntry {
                 length: usize::try_from(record.u64()?).map_err(|_| Damaged)?,
@@ -145,7 +154,7 @@ impl<'a> SavedChannel<'a> {
         }
         let bytes = record.bytes()?;
         // Offsets that can be counted on from, without an overflow in sight.
-        if length != bytes.len() || !(1..1 << 62).contains(&first) {
+        if length != bytes.len() || !(1..1 << 62).contains(&first) || lost > sequence {
             return Err(Damaged);
         }
         Ok(SavedChannel {
@@ -154,6 +163,7 @@ impl<'a> SavedChannel<'a> {
             direct,
             promised_unix_ms,
             first,
+            lost,
             entries,
             bytes,
         })
@@ -207,6 +217,8 @@ impl<'a> Snapshot<'a> {
     /// Appends the snapshot to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_u64(out, self.sequence);
+        put_u64(out, self.life.map_or(0, Life::bits));
+        put_u64(out, self.watermark);
         put_u64(out, self.channels.len() as u64);
         for channel in &self.channels {
             channel.encode(out);
@@ -217,18 +229,24 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// Reads a snapshot. What is returned can be restored as it is.
+    /// Reads a snapshot. What is returned can be restored as it is. `lives` is
+    /// false for one of before there were lives.
     ///
     /// # Errors
     /// No hub can have written it.
-    pub fn decode(bytes: &'a [u8]) -> Result<Snapshot<'a>, Damaged> {
+    pub fn decode(bytes: &'a [u8], lives: bool) -> Result<Snapshot<'a>, Damaged> {
         let mut record = Record::new(bytes);
         let sequence = record.u64()?;
+        let (mut life, mut watermark) = (None, 0);
+        if lives {
+            life = Some(Life::from_bits(record.u64()?).ok_or(Damaged)?);
+            watermark = record.u64()?;
+        }
         let count = record.count(CHANNEL_BYTES)?;
         let mut channels: Vec<SavedChannel<'a>> = Vec::with_capacity(count);
         let mut names = HashSet::with_capacity(count);
         for _ in 0..count {
-            let channel = SavedChannel::decode(&mut record, sequence)?;
+            let channel = SavedChannel::decode(&mut record, sequence, lives)?;
             if !channel.direct && !names.insert(Arc::clone(&channel.name)) {
                 return Err(Damaged);
             }
@@ -245,11 +263,13 @@ impl<'a> Snapshot<'a> {
             }
             sessions.push(session);
         }
-        if !record.is_empty() || sequence >= 1 << 62 {
+        if !record.is_empty() || sequence >= 1 << 62 || watermark > sequence {
             return Err(Damaged);
         }
         Ok(Snapshot {
             sequence,
+            life,
+            watermark,
             channels,
             sessions,
         })

@@ -339,9 +339,11 @@ impl Core {
 fn hub_limits(config: &Config) -> HubLimits {
     HubLimits {
         sessions: config.sessions_max,
+        sessions_per_address: config.sessions_per_address_max,
         session_ttl_ms: config.session_ttl_ms,
         channels: config.channels_max,
         channels_per_session: config.channels_per_session_max,
+        subscriptions_per_address: config.subscriptions_per_address_max,
         channel_name_bytes: config.channel_name_bytes_max,
         retention: retention(config),
     }

@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::base::names::{Position, SessionId};
+use crate::base::names::{SessionId, Since};
 use crate::base::time::Time;
-use crate::hub::{Asking, HubError, Opener, SessionKey};
+use crate::hub::{Asking, HubError, Opener, SessionKey, Stream};
 use crate::transport::contract::{Problem, Reply};
 
 use super::acks::{Finished, Known, Token, Waiter};
@@ -18,7 +18,11 @@ use super::openers::agree;
 
 impl std::convert::From<HubError> for Problem {
     fn from(error: HubError) -> Problem {
-        let status = if error.temporary() { 503 } else { 400 };
+        let status = match error.temporary() {
+            true if error.is_of_address() => 429,
+            true => 503,
+            false => 400,
+        };
         let problem = Problem::new(status, error.code(), error.to_string());
         Problem {
             temporary: error.temporary(),
@@ -33,7 +37,8 @@ impl std::convert::From<Refused> for Problem {
     }
 }
 
-/// Opens a session for a page of `opener`, whose request came over `conn`.
+/// Opens a session for a page of `opener`, whose request came over `conn`: with
+/// `stream` attached, or for requests to come.
 ///
 /// # Errors
 /// When there are too many.
@@ -42,11 +47,21 @@ pub fn open(
     now: Time,
     conn: ConnKey,
     opener: Option<Opener>,
+    stream: Option<Stream>,
 ) -> Result<SessionKey, Problem> {
     let address = core.conns.get(conn).and_then(|conn| conn.address);
-    let session = core.hub.open(now, address)?;
+    let session = match stream {
+        Some(stream) => core.hub.open_stream(address, stream)?,
+        None => core.hub.open(now, address)?,
+    };
     core.hub.set_opener(session, opener);
     Ok(session)
+}
+
+/// The session's client came over `conn`: the session counts for whoever that is of.
+pub fn came_over(core: &mut Core, session: SessionKey, conn: ConnKey) {
+    let address = core.conns.get(conn).and_then(|conn| conn.address);
+    core.hub.set_address(session, address);
 }
 
 /// The session with this id, for a page of `opener`.
@@ -73,7 +88,7 @@ pub fn find(
 }
 
 /// Where each channel was seen last.
-pub type Positions<'a> = Vec<(Cow<'a, str>, Position)>;
+pub type Positions<'a> = Vec<(Cow<'a, str>, Since)>;
 
 /// Answers a `connect` of the new kind: `found` is the session of before, if
 /// it still lives, else a fresh one.
@@ -107,9 +122,9 @@ pub fn resume(
     positions: &Positions<'_>,
     asking: Asking,
 ) -> Vec<(std::sync::Arc<str>, crate::hub::Standing)> {
-    let seen: Vec<(&str, Position)> = positions
+    let seen: Vec<(&str, Since)> = positions
         .iter()
-        .map(|(channel, position)| (&**channel, *position))
+        .map(|(channel, since)| (&**channel, *since))
         .collect();
     core.hub.resume(session, &seen, asking)
 }
@@ -119,7 +134,7 @@ pub fn subscribe(
     core: &mut Core,
     session: SessionKey,
     channel: &str,
-    since: Option<Position>,
+    since: Option<Since>,
 ) -> Reply {
     match core.hub.subscribe(session, channel, since) {
         Ok(standing) => Reply::Subscribed {

@@ -224,7 +224,7 @@ fn connect(
     positions: Option<&Positions<'_>>,
 ) -> Option<Reply> {
     let Some(positions) = positions else {
-        return Some(match dispatch::open(core, now, key, opener) {
+        return Some(match dispatch::open(core, now, key, opener, None) {
             Ok(session) => Reply::Opened {
                 session: core.hub.session(session)?.id,
             },
@@ -240,9 +240,10 @@ fn connect(
             }
             // It has just been told that it goes on: its first poll may be slow.
             core.hub.renew(now, session);
+            dispatch::came_over(core, session, key);
             session
         }
-        None => match dispatch::open(core, now, key, opener) {
+        None => match dispatch::open(core, now, key, opener, None) {
             Ok(session) => session,
             Err(problem) => return Some(Reply::Refused(problem)),
         },
@@ -288,6 +289,7 @@ fn hold(
         // As in `router::finished`: what is pending is for its next poll.
         return core.close(now, key);
     }
+    dispatch::came_over(core, session, key);
     if let Some(before) = core.hub.attach(session, key.to_u64()) {
         core.superseded.push(Core::conn_of(before));
     }

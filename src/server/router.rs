@@ -292,7 +292,7 @@ fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, fram
     let opened = if core.is_draining() {
         Err(transport::xhr::stopping())
     } else {
-        dispatch::open(core, now, key, opener)
+        dispatch::open(core, now, key, opener, Some(key.to_u64()))
     };
     let session = match opened {
         Ok(session) => session,
@@ -301,7 +301,6 @@ fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, fram
             return core.respond(now, key, &response, &framing);
         }
     };
-    core.hub.attach(session, key.to_u64());
     if let Some(conn) = core.conns.get_mut(key) {
         accepted.encode_response(conn.outbox.tail());
     }

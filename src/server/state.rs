@@ -25,7 +25,10 @@ const MAGIC: &[u8; 8] = b"chloe\0st";
 
 /// The version of what follows the head. A change of any part's layout is a new
 /// version. Files of those from [`OLDEST`] on are read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+
+/// Before it the hub's part has no life, and not what each log has lost.
+const LIVES: u32 = 3;
 
 /// It has neither openers nor keys, and of the answers only those of messages
 /// that the app took.
@@ -119,7 +122,7 @@ pub fn restore(core: &mut Core, now: Time, bytes: &[u8]) -> Result<Restored, Sta
     let hub::Restored {
         sessions,
         publications,
-    } = core.hub.restore(now, hub)?;
+    } = core.hub.restore(now, hub, version >= LIVES)?;
     if let Some(openers) = openers {
         core.openers.restore(&mut core.hub, &openers);
     }

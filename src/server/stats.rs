@@ -35,6 +35,9 @@ pub struct Picture {
     pub connections: usize,
     pub sessions: usize,
     pub channels: usize,
+    /// Those that went because there were too many.
+    pub sessions_let_go: u64,
+    pub channels_let_go: u64,
     pub log_bytes: usize,
     /// Answers and rests of frames that wait for their sockets.
     pub outbox_bytes: usize,
@@ -60,6 +63,8 @@ impl Stats {
             "polls": self.polls,
             "sessions": picture.sessions,
             "channels": picture.channels,
+            "sessions_let_go": picture.sessions_let_go,
+            "channels_let_go": picture.channels_let_go,
             "log_bytes": picture.log_bytes,
             "accepted": self.accepted,
             "refused": self.refused,

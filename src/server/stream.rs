@@ -253,6 +253,7 @@ fn connect(
     if let Some(session) = other {
         core.hub.close(own);
         stream_mut(core, key)?.session = session;
+        dispatch::came_over(core, session, key);
         if let Some(before) = core.hub.attach(session, key.to_u64()) {
             core.superseded.push(Core::conn_of(before));
         }

@@ -124,11 +124,14 @@ pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Resp
         return refusal(request, &problem);
     }
     let relay = core.callbacks.counters();
+    let (sessions_let_go, channels_let_go) = core.hub.let_go();
     let picture = Picture {
         uptime_ms: now.ms - core.started_ms,
         connections: core.conns.len(),
         sessions: core.hub.session_count(),
         channels: core.hub.channel_count(),
+        sessions_let_go,
+        channels_let_go,
         log_bytes: core.hub.log_bytes(),
         outbox_bytes: core.conns.iter().map(|(_, conn)| conn.outbox.len()).sum(),
         input_bytes: core.memory.input.total(),
