@@ -24,11 +24,13 @@ use super::addresses::Addresses;
 use super::callback::{CallbackLimits, Callbacks};
 use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
+use super::hosts::Hosts;
 use super::idempotency::Idempotency;
 use super::leaving::Leaving;
 use super::openers::Openers;
 use super::origins::Origins;
 use super::pace::Paces;
+use super::proxies::Unbelieved;
 use super::stats::Stats;
 
 /// What the event loop is asked to do.
@@ -52,6 +54,7 @@ pub struct Core {
     pub http_limits: HttpLimits,
     pub websocket_limits: WebSocketLimits,
     pub secret: Option<Secret>,
+    pub hosts: Hosts,
     pub origins: Origins,
     pub openers: Openers,
     pub files: Files,
@@ -62,6 +65,7 @@ pub struct Core {
     pub lanes: Vec<Option<ConnKey>>,
     pub acks: Acks,
     pub addresses: Addresses,
+    pub unbelieved: Unbelieved,
     pub paces: Paces,
     pub timers: Timers<ConnKey>,
     pub actions: VecDeque<Action>,
@@ -112,6 +116,7 @@ impl Core {
                 message_bytes: config.message_bytes_max,
                 fragments: u32::try_from(config.fragments_max).unwrap_or(u32::MAX),
             },
+            hosts: Hosts::new(&config),
             origins: Origins::new(&config),
             openers: Openers::new(&mut random),
             files: Files::new(doc_root),
@@ -122,6 +127,7 @@ impl Core {
             lanes: vec![None; config.relay_lanes],
             acks: Acks::new(ack_limits(&config)),
             addresses: Addresses::new(&config),
+            unbelieved: Unbelieved::default(),
             paces: Paces::new(&config),
             timers: Timers::default(),
             actions: VecDeque::new(),
