@@ -136,7 +136,7 @@ impl Hosts {
 /// The name of a request that was refused, as the log says it.
 pub fn logged<'a>(request: &Request<'a>) -> &'a str {
     let host = request.host().unwrap_or_default();
-    &host[..host.floor_char_boundary(LOGGED_BYTES_MAX)]
+    host.get(..LOGGED_BYTES_MAX).unwrap_or(host)
 }
 
 fn name(text: &str) -> Name {
