@@ -4,6 +4,9 @@
 #[allow(dead_code, reason = "each test file uses its part")]
 mod harness;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use harness::{Folder, Socket, eventually, get, outcome};
 use rustix::process::Signal;
 
@@ -374,4 +377,30 @@ fn the_demo_answers() {
     demo.signal(Signal::INT);
     assert_eq!(demo.wait().code(), Some(0));
     assert_eq!(folder.read("demo.err"), "");
+}
+
+#[test]
+fn a_proxy_that_is_not_trusted_is_told_of_once() {
+    let folder = Folder::new("proxy");
+    let mut server = folder.serve("server", &words(&HERE, &["--trusted-proxies", "192.0.2.1"]));
+    let port = folder.port("server.err");
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        let request = "GET /chloe/ping HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.9\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("pong"), "{answer}");
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let log = folder.read("server.err");
+    assert_eq!(log.matches("event=proxy_not_trusted").count(), 1, "{log}");
+    let line = folder.line("server.err", "event=proxy_not_trusted");
+    assert!(
+        line.contains("WARN") && line.contains("peer=127.0.0.1"),
+        "{line}"
+    );
+    assert!(line.contains("all its visitors count as one"), "{line}");
+    assert!(line.contains("trusted_proxies"), "{line}");
 }

@@ -87,6 +87,7 @@ impl Noise {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let config = Config {
+            server_names: vec!["a".to_owned()],
             history_size: 50,
             history_total_bytes: 1 << 18,
             relay_queue_messages: 20,

@@ -200,8 +200,7 @@ fn what_is_sent_again_to_the_next_process_is_not_published_again() {
     let send = |running: &Running, data: &str| {
         let (body, mut client) = (format!("data={data}"), running.client());
         let length = body.len();
-        let head =
-            "POST /send HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nIdempotency-Key: k";
+        let head = "POST /send HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nIdempotency-Key: k";
         client.write(format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes());
         let answer = client.read_answer();
         let repeated = answer.field("Idempotency-Replayed") == Some("true");
@@ -330,7 +329,7 @@ fn kept() -> (Vec<u8>, Time) {
     let mut server = Server::new(Config::default(), [1; 32], now);
     let peer = Peer::Tcp(([127, 0, 0, 1], 9).into());
     let key = server.handle_accept(now, peer).unwrap();
-    let request = "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\ndata=x";
+    let request = "POST /send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\ndata=x";
     server.handle_received(now, key, &mut request.as_bytes().to_vec());
     (server.save(now), now)
 }

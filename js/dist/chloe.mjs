@@ -697,7 +697,6 @@ var WebSocketTransport = class {
 WebSocketTransport.transportName = "websocket";
 
 // src/transports/xhr.ts
-var URL_LENGTH_MAX2 = 2e3;
 var XhrTransport = class extends PollingTransport {
   constructor() {
     super(...arguments);
@@ -712,19 +711,15 @@ var XhrTransport = class extends PollingTransport {
   }
   _request(message, limitMs, done) {
     const request = new XMLHttpRequest();
-    const body = "data=" + encodeURIComponent(encode(message));
-    const url2 = urlOf(this._link.address, "http", "/chloe/xhr");
-    const pollUrl = url2 + "/" + Date.now() + "?" + body;
-    const get = message.type === "poll" && pollUrl.length <= URL_LENGTH_MAX2;
     this._requests.push(request);
     request.onloadend = () => {
       this._requests = this._requests.filter((other) => other !== request);
       if (!this._closed) done(answerOf(request));
     };
-    request.open(get ? "GET" : "POST", get ? pollUrl : url2);
+    request.open("POST", urlOf(this._link.address, "http", "/chloe/xhr"));
     request.timeout = limitMs;
-    if (!get) request.setRequestHeader("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
-    request.send(get ? null : body);
+    request.setRequestHeader("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
+    request.send("data=" + encodeURIComponent(encode(message)));
   }
 };
 XhrTransport.transportName = "xhr";

@@ -77,6 +77,10 @@ pub fn run_server(
         // Who is one too many is turned away at once, and does not wait for a file.
         config.connections_max = event_loop.capacity();
         find_out_memory(&mut config);
+        if let Some(address) = event_loop.addresses().first() {
+            // The system may have chosen it, or a supervisor.
+            config.port = address.port();
+        }
         let (pid_path, state_path) = (config.pid_file.clone(), config.state_file.clone());
         let mut server = make(config, seed, event_loop.now());
         if let Some(predecessor) = &predecessor {

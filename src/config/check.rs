@@ -92,6 +92,24 @@ fn below(item: &str, scheme: &str, domain: &str) -> Checked {
     }
 }
 
+/// Names of hosts, at most 1000; `*.example.com` for all below a domain.
+pub(super) fn server_names(list: &[String]) -> Checked {
+    range(list.len() as u64, 0, 1000)
+        .map_err(|_| format!("has {} names, and the most is 1000", list.len()))?;
+    let is_name = |item: &&String| {
+        let name = item.strip_prefix("*.").unwrap_or(item);
+        // A port is none of a name, and an address needs not be listed.
+        !name.contains([':', '/', '[']) && parse_origin(&format!("http://{name}")).is_ok()
+    };
+    match list.iter().find(|item| !is_name(item)) {
+        Some(item) => Err(format!(
+            r#"must hold host names without scheme and port, such as "chloe.lan" or "*.example.com", and {} is none"#,
+            quote(item)
+        )),
+        None => Ok(()),
+    }
+}
+
 /// `http://host[:port][/path]`. TLS towards the app is not spoken yet.
 pub(super) fn http_url(text: &str) -> Checked {
     // The parser that the server uses: what passes here cannot fail there.

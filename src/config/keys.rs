@@ -144,6 +144,8 @@ keys! {
     allow_md5: bool = true, check::any;
     /// More origins whose pages may connect; "*" for all.
     allowed_origins: Vec<String> = Vec::new(), |value| check::origins(value);
+    /// More host names by which Chloe may be called in a private network.
+    server_names: Vec<String> = Vec::new(), |value| check::server_names(value);
 
     "Files, logs, the process":
     /// The folder of static files; empty for none.

@@ -50,6 +50,7 @@ fn defaults_are_valid_and_every_key_can_be_set_in_each_way() {
             text if text.starts_with("\"http") => "http://other:1".to_owned(),
             r#"["0.0.0.0", "::"]"# => "127.0.0.1".to_owned(),
             r#"["127.0.0.1", "::1"]"# => "10.0.0.0/8".to_owned(),
+            _ if key.name == "server_names" => "chloe.lan,*.a.example".to_owned(),
             "[]" => "https://a.example,*".to_owned(),
             text if text.starts_with('"') => "/some/where".to_owned(),
             number => (number.parse::<u64>().unwrap() + 1).to_string(),
@@ -183,6 +184,18 @@ fn a_wrong_file_says_where_and_what_was_meant() {
         (
             "application_server_url = \"http://[a]/x\"",
             "a.toml:1: application_server_url is \"http://[a]/x\". The address needs a host",
+        ),
+        (
+            "server_names = [\"https://chloe.lan\"]",
+            "a.toml:1: server_names must hold host names without scheme and port, such as \"chloe.lan\" or \"*.example.com\", and \"https://chloe.lan\" is none",
+        ),
+        (
+            "server_names = [\"chloe.lan:8901\"]",
+            "a.toml:1: server_names must hold host names without scheme and port, such as \"chloe.lan\" or \"*.example.com\", and \"chloe.lan:8901\" is none",
+        ),
+        (
+            "server_names = [\"a.lan\", \"*\"]",
+            "a.toml:1: server_names must hold host names without scheme and port, such as \"chloe.lan\" or \"*.example.com\", and \"*\" is none",
         ),
         (
             "allowed_origins = [\"*\", \"x\"]",

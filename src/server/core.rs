@@ -24,12 +24,14 @@ use super::addresses::Addresses;
 use super::callback::{CallbackLimits, Callbacks};
 use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
+use super::hosts::Hosts;
 use super::idempotency::Idempotency;
 use super::leaving::Leaving;
 use super::memory::Memory;
 use super::openers::Openers;
 use super::origins::Origins;
 use super::pace::Paces;
+use super::proxies::Unbelieved;
 use super::stats::Stats;
 
 /// What the event loop is asked to do.
@@ -53,6 +55,7 @@ pub struct Core {
     pub http_limits: HttpLimits,
     pub websocket_limits: WebSocketLimits,
     pub secret: Option<Secret>,
+    pub hosts: Hosts,
     pub origins: Origins,
     pub openers: Openers,
     pub files: Files,
@@ -65,6 +68,7 @@ pub struct Core {
     pub addresses: Addresses,
     /// What the connections keep in memory.
     pub memory: Memory,
+    pub unbelieved: Unbelieved,
     pub paces: Paces,
     pub timers: Timers<ConnKey>,
     pub actions: VecDeque<Action>,
@@ -113,6 +117,7 @@ impl Core {
                 message_bytes: config.message_bytes_max,
                 fragments: u32::try_from(config.fragments_max).unwrap_or(u32::MAX),
             },
+            hosts: Hosts::new(&config),
             origins: Origins::new(&config),
             openers: Openers::new(&mut random),
             files: Files::new(doc_root),
@@ -123,6 +128,7 @@ impl Core {
             lanes: vec![None; config.relay_lanes],
             acks: Acks::new(ack_limits(&config)),
             addresses: Addresses::new(&config),
+            unbelieved: Unbelieved::default(),
             paces: Paces::new(&config),
             timers: Timers::default(),
             actions: VecDeque::new(),

@@ -8,22 +8,25 @@
 use crate::base::time::Time;
 use crate::hub::{Asking, Opener, SessionKey};
 use crate::transport::contract::{
-    Answer, Asked, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
+    Answer, Asked, Call, Command, Ending, Poll, Polling, Reply, Unusable,
 };
 use crate::wire::http::{Framing, Method, Request, Response, encode_chunk};
 
 use super::acks::Waiter;
+use super::addresses::Peer;
 use super::admission;
 use super::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use super::core::Core;
 use super::dispatch::{self, Positions};
 use super::fanout;
+use super::visitors;
 
 /// Answers or holds a request of `polling`.
 pub fn handle(
     core: &mut Core,
     now: Time,
     key: ConnKey,
+    peer: Peer,
     polling: &'static Polling,
     request: &Request<'_>,
     framing: Framing,
@@ -38,12 +41,10 @@ pub fn handle(
         origin: allowed.ok().flatten().map(Box::from),
     };
     let barred = match allowed {
-        Ok(_) => admission::admit(core, key, request).err(),
-        Err(origin) => {
-            let name = polling.name;
-            log::info!("event=origin_refused transport={name} origin={origin:?}");
-            Some(forbidden_origin())
-        }
+        Ok(_) => visitors::check_page(core, peer, request)
+            .and_then(|()| admission::admit(core, key, request))
+            .err(),
+        Err(foreign) => Some(visitors::foreign(polling.name, foreign)),
     };
     match request.method {
         Method::Get | Method::Head | Method::Post => {}
@@ -102,15 +103,6 @@ pub fn refuse_head(
     let said = (polling.reply)(&Reply::Refused(problem), None);
     core.answer(now, key, &context, &said);
     true
-}
-
-/// The refusal of a page that may not connect.
-pub fn forbidden_origin() -> Problem {
-    Problem::new(
-        403,
-        "forbidden_origin",
-        "Pages of this origin may not connect: add it to allowed_origins, or set application_server to it.",
-    )
 }
 
 fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call: Call<'_>) {

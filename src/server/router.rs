@@ -14,8 +14,8 @@ use crate::wire::websocket::accept;
 use super::addresses::Peer;
 use super::conn::{ConnKey, HttpConn, Phase, Role, Sending, WebSocketConn};
 use super::core::Core;
-use super::files::FileAnswer;
-use super::{admission, api, dispatch, head, polls, stream};
+use super::files::{FileAnswer, Files};
+use super::{admission, api, dispatch, head, polls, stream, visitors};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
@@ -213,21 +213,22 @@ fn route(
 ) {
     let path = request.path();
     if core.echo {
-        return upgrade(core, now, key, request, framing);
+        return upgrade(core, now, key, peer, request, framing);
     }
     if request.body.len() > head::BODY_BYTES && !head::fits(core, now, key, request, framing) {
         return;
     }
+    visitors::note_proxy(core, peer, request);
     let way = transport::at(path).map(|row| &row.way);
     if let Some(Way::Polling(polling)) = way {
-        return polls::handle(core, now, key, polling, request, framing);
+        return polls::handle(core, now, key, peer, polling, request, framing);
     }
     if let Err(problem) = admission::admit(core, key, request) {
         let response = api::refusal(request, &problem);
         return core.respond(now, key, &response, &framing);
     }
     if let Some(Way::Stream) = way {
-        return upgrade(core, now, key, request, framing);
+        return upgrade(core, now, key, peer, request, framing);
     }
     let response = match path {
         "/send" if request.method == Method::Options => options("POST, OPTIONS"),
@@ -244,7 +245,12 @@ fn route(
         "/chloe/status" => api::status(core, now, peer, request),
         "/chloe/ping" => api::text(200, "pong"),
         "*" if request.method == Method::Options => options("GET, HEAD, POST, OPTIONS"),
-        _ => return file(core, now, key, request, framing),
+        // What is in every Chloe is no secret, and tells a page why it is refused.
+        _ if Files::is_built_in(path) => return file(core, now, key, request, framing),
+        _ => match visitors::check_visitor(core, peer, request) {
+            Err(problem) => api::refusal(request, &problem),
+            Ok(()) => return file(core, now, key, request, framing),
+        },
     };
     core.respond(now, key, &response, &framing);
 }
@@ -276,16 +282,29 @@ fn file(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, framing
 }
 
 /// A browser asks for a WebSocket (RFC 6455, 4.2).
-fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, framing: Framing) {
+fn upgrade(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    peer: Peer,
+    request: &Request<'_>,
+    framing: Framing,
+) {
     let accepted = match accept(request) {
         Ok(accepted) => accepted,
         Err(error) => return core.respond(now, key, &head::no_handshake(error), &framing),
     };
     let opener = match core.origins.check(request) {
-        Ok(origin) => core.openers.of(origin),
-        Err(origin) => {
-            log::info!("event=origin_refused transport=websocket origin={origin:?}");
-            let response = api::refusal(request, &polls::forbidden_origin());
+        Ok(origin) => {
+            let opener = core.openers.of(origin);
+            visitors::check_page(core, peer, request).map(|()| opener)
+        }
+        Err(foreign) => Err(visitors::foreign("websocket", foreign)),
+    };
+    let opener = match opener {
+        Ok(opener) => opener,
+        Err(problem) => {
+            let response = api::refusal(request, &problem);
             return core.respond(now, key, &response, &framing);
         }
     };

@@ -9,6 +9,7 @@ use crate::wire::signature::{Secret, WebhookHeaders};
 
 use super::super::addresses::Peer;
 use super::super::core::Core;
+use super::super::proxies;
 use super::answer::is_json;
 use super::form::Form;
 
@@ -132,26 +133,15 @@ fn unknown() -> Problem {
     )
 }
 
-/// What proxies add to requests that they pass on.
-const FORWARDED: [&str; 6] = [
-    "Forwarded",
-    "X-Forwarded-For",
-    "X-Forwarded-Host",
-    "X-Forwarded-Proto",
-    "X-Real-IP",
-    "Via",
-];
-
 /// Protocol B, "Who may /send": a proxy on the same host, or a page in a
 /// browser on it, must not open it to the world.
 fn local_only(core: &Core, peer: Peer, request: &Request<'_>) -> Result<(), Problem> {
     let reason = if !peer.is_loopback() {
         "Without a secret only this machine may publish, by a loopback address: set secret in the configuration, and sign."
-    } else if FORWARDED
-        .iter()
-        .any(|name| request.headers.get(name).is_some())
-    {
+    } else if proxies::passed_on(request) {
         "Without a secret nothing may publish through a proxy: set secret in the configuration, and sign."
+    } else if !core.hosts.knows(request) {
+        "Without a secret Chloe answers this only under a host name that it knows: add the name to server_names in the configuration, call Chloe as localhost, or set secret and sign."
     } else if !core.origins.may_publish(request) {
         "Without a secret no foreign page may publish: set secret in the configuration, and sign on your server."
     } else {
