@@ -138,8 +138,8 @@ keys! {
     application_server_url: String = "http://localhost:4567/updates".into(), |value| check::http_url(value);
     /// The secret that Chloe and the app share; empty: /send only from this host.
     secret: String = String::new(), check::any;
-    /// Whether /send takes the MD5 signature of old (sig).
-    allow_md5: bool = true, check::any;
+    /// Whether the MD5 signatures of 2011 are sent, and accepted by /send (sig).
+    allow_md5: bool = false, check::any;
     /// More origins whose pages may connect; "*" for all.
     allowed_origins: Vec<String> = Vec::new(), |value| check::origins(value);
 
