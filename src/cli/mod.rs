@@ -9,6 +9,7 @@ pub mod failure;
 pub mod arguments;
 pub mod help;
 
+mod private_flags;
 mod quiet;
 mod logging;
 mod places;
@@ -47,7 +48,11 @@ use failure::{Failure, say};
 /// Does what the process's arguments ask for; returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse(std::env::args_os().skip(1));
-    match arguments.and_then(|arguments| run(&arguments)) {
+    let done = arguments.and_then(|arguments| {
+        private_flags::hide(&arguments)?;
+        run(&arguments)
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             handover::refuse(&failure);

@@ -4,6 +4,7 @@
 //! others, it is stopped and started in place of that. The settings were read
 //! before: a mistake in them stops nothing. Called by `cli::main`.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -52,8 +53,24 @@ fn has_settings(pid: Pid, arguments: &Arguments) -> bool {
     let words = words.map(|word| OsString::from_vec(word.to_vec()));
     Arguments::parse(words).is_ok_and(|running| {
         running.config_file == arguments.config_file && running.settings == arguments.settings
-    })
+    }) && has_secret(pid)
 }
+
+/// Whether the process has the secret of this one, which as a flag was moved to
+/// the environment. Without one here, that of the process stays.
+fn has_secret(pid: Pid) -> bool {
+    let Some(secret) = env::var_os(SECRET) else {
+        return true;
+    };
+    let path = format!("/proc/{}/environ", pid.as_raw_nonzero());
+    let variables = fs::read(path).unwrap_or_default();
+    let wanted = [SECRET.as_bytes(), b"=", secret.as_encoded_bytes()].concat();
+    variables
+        .split(|&byte| byte == 0)
+        .any(|variable| variable == wanted)
+}
+
+const SECRET: &str = "CHLOE_SECRET";
 
 fn hand_over(pid: Pid, path: &Path, config: &Config) -> Result<(), Failure> {
     let failed = failure_file(path);
