@@ -276,6 +276,10 @@ fn what_is_sent_is_heard_and_signed() {
     let send = |first: &[&'static str]| folder.run(&words(first, &flags));
     send(&["send", "pumpkin", "Dinner is ready"]).good();
     send(&["send", "to everyone"]).good();
+    // A variable of a script that is not set must not reach everyone.
+    for data in ["oops", "-"] {
+        send(&["send", "", data]).bad(2, &["channel is empty"]);
+    }
     send(&["send", "pumpkin", "1 + 1 = 2 & \u{e9}"]).good();
     let lines = words(&["send", "pumpkin", "-"], &flags);
     folder.run_with_input(&lines, b"one\ntwo\n\nthree").good();

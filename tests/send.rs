@@ -60,7 +60,7 @@ fn now_s() -> u64 {
 /// The fields of a request that is signed by Standard Webhooks.
 fn signed(secret: &str, id: &str, at_s: u64, body: &str) -> String {
     let secret = Secret::new(secret).unwrap();
-    let signature = secret.webhook_signature(id, at_s, body.as_bytes());
+    let signature = secret.sign_v1(id, at_s, body.as_bytes());
     format!("webhook-id: {id}\r\nwebhook-timestamp: {at_s}\r\nwebhook-signature: {signature}\r\n")
 }
 
@@ -68,7 +68,7 @@ fn signed(secret: &str, id: &str, at_s: u64, body: &str) -> String {
 fn data_of_any_kind_is_delivered_as_it_is() {
     let chloe = Chloe::start(&[]);
     let (mut app, mut page) = (chloe.connect(), chloe.websocket());
-    let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+    let deep = format!("{}{}", "[".repeat(127), "]".repeat(127));
     for data in [
         "\"text <b>\"",
         "\"\"",
@@ -436,9 +436,8 @@ fn a_position_is_told_to_those_who_may_publish() {
         200
     );
     let fields = signed("s", "get_1", now_s(), "");
-    for _ in 0..2 {
-        assert_eq!(get(&mut app, "/channels/a", &fields).status, 200);
-    }
+    let v1 = get(&mut app, "/channels/a", &fields);
+    assert_eq!(v1.status, 401, "v1 covers no target");
     let open = Chloe::start(&[]);
     let foreign = get(
         &mut open.connect(),

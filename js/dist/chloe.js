@@ -85,11 +85,11 @@
       message.channel || channel
     );
   }
+  function wellFormed(text) {
+    return text.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (found) => found[1] ? found : "\uFFFD");
+  }
   function encode(message) {
-    return JSON.stringify(
-      message,
-      (_key, value) => typeof value === "string" ? value.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (found) => found[1] ? found : "\uFFFD") : value
-    );
+    return JSON.stringify(message, (_key, value) => typeof value === "string" ? wellFormed(value) : value);
   }
   function decode(text) {
     try {
@@ -799,6 +799,7 @@
       if (typeof channel !== "string" || callback && typeof callback !== "function") {
         throw new TypeError("subscribe() takes the name of a channel and a function.");
       }
+      if (wellFormed(channel) !== channel) throw new TypeError("A channel name cannot contain half of a surrogate pair.");
       const isNew = !this._subscriptions.has(channel);
       this._subscriptions.add(channel, callback);
       if (!isNew) return;

@@ -92,15 +92,16 @@ export function failureOf(message: ServerMessage, channel?: string): ChloeError 
 }
 
 /**
- * The JSON of a message. Half of a surrogate pair, which is no character and which
- * neither a URL nor UTF-8 can carry, becomes U+FFFD.
+ * Text with U+FFFD for each half of a surrogate pair, which is no character and which
+ * neither a URL nor UTF-8 can carry.
  */
+export function wellFormed(text: string): string {
+  return text.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (found) => (found[1] ? found : '\uFFFD'));
+}
+
+/** The JSON of a message, its text well-formed. */
 export function encode(message: ClientMessage): string {
-  return JSON.stringify(message, (_key, value) =>
-    typeof value === 'string'
-      ? value.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (found) => (found[1] ? found : '\uFFFD'))
-      : value,
-  );
+  return JSON.stringify(message, (_key, value) => (typeof value === 'string' ? wellFormed(value) : value));
 }
 
 /** The object that `text` spells; an empty one for no text; undefined for anything else. */

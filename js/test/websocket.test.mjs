@@ -45,6 +45,18 @@ test('sends strings, and nothing else', () => {
   assert.throws(() => chloe.send({ a: 1 }), /JSON.stringify/);
 });
 
+test('names that are no text do not become one', () => {
+  const { world, chloe } = start();
+  for (const name of ['a\ud83d', 'a\ude00', '\ude00\ud83d']) {
+    assert.throws(() => chloe.subscribe(name, () => {}), /surrogate/);
+  }
+  chloe.subscribe('a\ud83d\ude00', () => {});
+  assert.deepEqual(
+    world.socket.sent.slice(1).map((message) => message.channel),
+    ['a\ud83d\ude00'],
+  );
+});
+
 test('a message goes to the callbacks of its channel, any other to onmessage', () => {
   const { world, chloe, heard } = start();
   const news = [];

@@ -7,7 +7,7 @@ use super::arguments::Arguments;
 use super::failure::{Failure, say};
 use super::settings;
 use super::trial;
-use crate::config::Config;
+use crate::config::{Config, Warning};
 
 /// Checks the file that is named behind the command; without one, what `chloe`
 /// would start with. Its files are tried and left as they were.
@@ -19,7 +19,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(file) => {
             let config = settings::of_file(Path::new(file))?;
             trial::of_settings(&config)?;
-            say(&format!("{file} is good.\n{}", open_door(&config)))
+            report(&config, &format!("{file} is good.\n"))
         }
         None => {
             let gathered = settings::of_process(arguments)?;
@@ -27,10 +27,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let of = gathered.file.map_or(String::new(), |file| {
                 format!(", with those of {}", file.display())
             });
-            let open = open_door(&gathered.config);
-            say(&format!("The settings are good{of}.\n{open}"))
+            report(&gathered.config, &format!("The settings are good{of}.\n"))
         }
     }
+}
+
+/// What is right and yet worth a warning is said with the verdict.
+fn report(config: &Config, verdict: &str) -> Result<(), Failure> {
+    let mut lines = verdict.to_owned();
+    for Warning { setting, text } in config.warnings() {
+        lines += &format!("warning: {setting}: {text}\n");
+    }
+    say(&(lines + &open_door(config)))
 }
 
 /// Without a secret the app cannot tell a message of Chloe from anybody's POST.

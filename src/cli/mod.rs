@@ -16,6 +16,7 @@ pub mod help;
 mod limiter;
 mod log_queue;
 mod log_writer;
+mod private_flags;
 mod logging;
 mod places;
 mod service_links;
@@ -55,7 +56,11 @@ use failure::{Failure, say};
 /// Does what the process's arguments ask for; returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse(std::env::args_os().skip(1));
-    match arguments.and_then(|arguments| run(&arguments)) {
+    let done = arguments.and_then(|arguments| {
+        private_flags::hide(&arguments)?;
+        run(&arguments)
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             handover::refuse(&failure);

@@ -19,7 +19,7 @@ use super::signals::{self, Hangup};
 use super::state_file;
 use super::trial;
 use crate::base::time::Time;
-use crate::config::Config;
+use crate::config::{Config, Warning};
 use crate::net::{EventLoop, Given, quarter_of_memory, random_seed};
 use crate::server::Server;
 
@@ -81,6 +81,7 @@ pub fn run_server(
             // The system may have chosen it, or a supervisor.
             config.port = address.port();
         }
+        let warnings = config.warnings();
         let (pid_path, state_path) = (config.pid_file.clone(), config.state_file.clone());
         let mut server = make(config, seed, event_loop.now());
         if let Some(predecessor) = &predecessor {
@@ -106,7 +107,7 @@ pub fn run_server(
         )
         .map_err(|e| Failure::Failed(format!("the system lets no signals be watched: {e}")))?;
         listening(&event_loop)?;
-        serve(event_loop, &mut server, &state_path, || {
+        serve(event_loop, &mut server, &state_path, &warnings, || {
             let next = handover.end();
             match (pid_file, &next) {
                 (Some(pid_file), Some(_)) => pid_file.leave(),
@@ -142,6 +143,7 @@ fn serve<Next>(
     event_loop: EventLoop,
     server: &mut Server,
     state_path: &Path,
+    warnings: &[Warning],
     end: impl FnOnce() -> Next,
 ) -> Result<(), Failure> {
     let clock = event_loop.clock();
@@ -150,6 +152,9 @@ fn serve<Next>(
     }
     let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
     service_links::log_links();
+    for Warning { setting, text } in warnings {
+        log::warn!("event=warning setting={setting} hint=\"{text}\"");
+    }
     log::info!("event=started version={version} pid={pid}");
     let result = event_loop.run(server);
     if is_set(state_path) {

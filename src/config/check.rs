@@ -118,7 +118,17 @@ pub(super) fn http_url(text: &str) -> Checked {
 }
 
 fn is_refused(text: &str, error: UrlError) -> String {
-    format!("is {}. {error}", quote(text))
+    format!("is {}. {error}", quote(&without_password(text)))
+}
+
+/// `url` without user name and password, to be shown: what stands before the
+/// last `@`, wherever that is, as a mistyped password may hold anything.
+fn without_password(url: &str) -> String {
+    let Some((before, host)) = url.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let scheme = before.find("://").map_or("", |end| &before[..end + 3]);
+    format!("{scheme}(hidden)@{host}")
 }
 
 /// The levels of a log, least first.

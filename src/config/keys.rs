@@ -140,8 +140,8 @@ keys! {
     secret: String = String::new(), check::any;
     /// The file with the secret, in place of `secret`; empty for none.
     secret_file: PathBuf = PathBuf::new(), check::any;
-    /// Whether /send takes the MD5 signature of old (sig).
-    allow_md5: bool = true, check::any;
+    /// Whether the MD5 signatures of 2011 are sent, and accepted by /send (sig).
+    allow_md5: bool = false, check::any;
     /// More origins whose pages may connect; "*" for all.
     allowed_origins: Vec<String> = Vec::new(), |value| check::origins(value);
     /// More host names by which Chloe may be called in a private network.

@@ -21,7 +21,7 @@ use crate::wire::websocket::WebSocketLimits;
 
 use super::acks::{AckLimits, Acks};
 use super::addresses::Addresses;
-use super::callback::{CallbackLimits, Callbacks};
+use super::callback::{CallbackLimits, Callbacks, Signing};
 use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
 use super::hosts::Hosts;
@@ -100,6 +100,10 @@ impl Core {
     pub fn new(config: Config, seed: [u8; 32], now: Time) -> Core {
         let mut random = Random::new(seed);
         let secret = Secret::new(&config.secret);
+        let signing = secret.clone().map(|secret| Signing {
+            secret,
+            md5: config.allow_md5,
+        });
         let url = HttpUrl::parse(&config.application_server_url).unwrap_or_else(|error| {
             // `Config::validate` has refused it already.
             panic!("application_server_url: {error}")
@@ -122,7 +126,7 @@ impl Core {
             openers: Openers::new(&mut random),
             files: Files::new(doc_root),
             hub: Hub::new(hub_limits(&config), random.fork()),
-            callbacks: Callbacks::new(url, secret.clone(), callback_limits(&config), random.fork()),
+            callbacks: Callbacks::new(url, signing, callback_limits(&config), random.fork()),
             secret,
             conns: Slots::default(),
             lanes: vec![None; config.relay_lanes],

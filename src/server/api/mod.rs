@@ -11,9 +11,13 @@ mod authorize;
 mod publish;
 mod position;
 
+#[cfg(test)]
+mod json_tests;
+
 use crate::base::time::Time;
 use crate::transport::contract::Problem;
 use crate::wire::http::{Method, Request, Response};
+use crate::wire::signature::Accept;
 
 use super::addresses::Peer;
 use super::core::Core;
@@ -84,14 +88,15 @@ fn read_and_publish(
         true => None,
         false => Some(read_form(request)?),
     };
-    let signed = authorize(core, now, peer, request, form.as_ref())?;
+    let signed = authorize(core, now, peer, request, form.as_ref(), Accept::V1OrChloe1)?;
+    refuse_query(request)?;
     let most = core.config.send_publications_max;
     let batch: Batch<'_> = match form {
         Some(form) => form.into_batch()?,
         None => json::read(&request.body, most)?,
     };
     batch.check_size(most)?;
-    let chosen = request.headers.get("Idempotency-Key");
+    let chosen = idempotency_key(request)?;
     let kind: &[u8] = if is_json { b"json" } else { b"form" };
     let keys = RequestKeys {
         chosen,
@@ -104,6 +109,33 @@ fn read_and_publish(
     };
     let done = publish::publish(core, now, &batch, &keys)?;
     Ok((done, batch.list))
+}
+
+/// A target in the query would be overlooked, and everyone reached.
+fn refuse_query(request: &Request<'_>) -> Result<(), Problem> {
+    match request.query() {
+        None | Some("") => Ok(()),
+        Some(_) => Err(Problem::new(
+            400,
+            "query",
+            "The address has a query, which is not read: send every field in the body.",
+        )),
+    }
+}
+
+fn idempotency_key<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Problem> {
+    const NAME: &str = "Idempotency-Key";
+    let mut keys = request.headers.get_all(NAME);
+    let key = keys.next();
+    let raw = request.headers.get_bytes(NAME).unwrap_or_default();
+    if keys.next().is_none() && std::str::from_utf8(raw).is_ok() {
+        return Ok(key);
+    }
+    Err(Problem::new(
+        400,
+        "bad_key",
+        "Idempotency-Key must be one text in UTF-8: send a name such as a UUID.",
+    ))
 }
 
 fn read_form<'a>(request: &'a Request<'_>) -> Result<Form<'a>, Problem> {
@@ -120,7 +152,7 @@ fn read_form<'a>(request: &'a Request<'_>) -> Result<Form<'a>, Problem> {
 
 /// Answers `GET /chloe/status`, to those who may publish.
 pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Response<'static> {
-    if let Err(problem) = authorize(core, now, peer, request, None) {
+    if let Err(problem) = authorize(core, now, peer, request, None, Accept::Chloe1) {
         return refusal(request, &problem);
     }
     let relay = core.callbacks.counters();

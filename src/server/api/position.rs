@@ -12,6 +12,7 @@ use crate::base::time::Time;
 use crate::hub::Whereabouts;
 use crate::transport::contract::Problem;
 use crate::wire::http::{Method, Request, Response};
+use crate::wire::signature::Accept;
 use crate::wire::url::decode_text;
 
 use super::super::addresses::Peer;
@@ -51,7 +52,7 @@ fn find(
     request: &Request<'_>,
     name: &str,
 ) -> Result<Response<'static>, Problem> {
-    authorize(core, now, peer, request, None)?;
+    authorize(core, now, peer, request, None, Accept::Chloe1)?;
     let name = decode_text(name).ok_or_else(|| {
         Problem::new(
             400,

@@ -50,6 +50,7 @@ pub use event::Event;
 pub use limits::CallbackLimits;
 pub use outcome::{Answer, Failure, GivenUp, REMEMBERED, Refused};
 pub use queue::Message;
+pub use request::Signing;
 pub use saved::check;
 
 use std::collections::VecDeque;
@@ -65,7 +66,6 @@ use crate::base::outbox::Written;
 use crate::base::random::Random;
 use crate::base::record::Damaged;
 use crate::base::time::Time;
-use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
 
 /// How often things happened since the start.
@@ -103,14 +103,14 @@ pub struct Callbacks {
 }
 
 impl Callbacks {
-    /// A relay to `url`, signing with `secret` if there is one.
+    /// A relay to `url`, signing as `signing` says, if there is a secret.
     pub fn new(
         url: HttpUrl,
-        secret: Option<Secret>,
+        signing: Option<Signing>,
         limits: CallbackLimits,
         random: Random,
     ) -> Self {
-        let url_text = url.to_string();
+        let url_text = url.without_query();
         Callbacks {
             limits,
             backoff: Backoff {
@@ -120,7 +120,7 @@ impl Callbacks {
             random,
             queue: Queue::new(limits.queue_messages, limits.queue_bytes),
             gate: Gate::default(),
-            lanes: Lanes::new(Recipient { url, secret }, limits),
+            lanes: Lanes::new(Recipient { url, signing }, limits),
             notices: VecDeque::new(),
             counters: Counters::default(),
             url: url_text,

@@ -12,7 +12,7 @@ use crate::base::outbox::Written;
 use crate::base::random::Random;
 use crate::base::time::Time;
 use crate::server::callback::{
-    Answer, CallbackLimits, Callbacks, Event, GivenUp, Message, Refused,
+    Answer, CallbackLimits, Callbacks, Event, GivenUp, Message, Refused, Signing,
 };
 use crate::wire::http::{Decoded, HttpLimits, RequestDecoder};
 use crate::wire::signature::Secret;
@@ -99,10 +99,15 @@ impl Rig {
     }
 
     pub fn to(url: &str, secret: Option<&str>, limits: CallbackLimits) -> Rig {
+        Rig::signing(url, secret, false, limits)
+    }
+
+    pub fn signing(url: &str, secret: Option<&str>, md5: bool, limits: CallbackLimits) -> Rig {
         let secret = secret.and_then(Secret::new);
+        let signing = secret.map(|secret| Signing { secret, md5 });
         let random = Random::new([9; 32]);
         Rig {
-            callbacks: Callbacks::new(HttpUrl::parse(url).unwrap(), secret, limits, random),
+            callbacks: Callbacks::new(HttpUrl::parse(url).unwrap(), signing, limits, random),
             now: Time {
                 ms: 1_000,
                 unix_ms: 1_700_000_000_500,
