@@ -10,13 +10,13 @@ use crate::hub::{Asking, Opener, SessionKey};
 use crate::transport::contract::{
     Answer, Asked, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
 };
-use crate::wire::http::{Framing, Method, Request, Response, encode_chunk};
+use crate::wire::http::{Framing, Method, Request, Response, Waiting, encode_chunk};
 
 use super::acks::Waiter;
 use super::admission;
 use super::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use super::core::Core;
-use super::dispatch::{self, Positions};
+use super::dispatch::{self, Positions, Said};
 use super::fanout;
 
 /// Answers or holds a request of `polling`.
@@ -262,12 +262,34 @@ fn ask(
     id: Option<&str>,
 ) {
     let asked = id.map(|id| (id, Waiter::Request(key, context.clone())));
-    match dispatch::message(core, now, session, data, asked) {
-        None => core.set_phase(now, key, Phase::Asking),
-        Some(reply) => {
+    // A client of the new kind is told to come again; one of the old kind cannot be.
+    let modern = core.hub.session(session).is_some_and(|known| known.modern);
+    let place = (!modern).then_some(key);
+    match dispatch::message(core, now, session, data, asked, place) {
+        Said::Now(reply) => {
             let said = (context.polling.reply)(&reply, id);
             core.answer(now, key, &context, &said);
         }
+        Said::Waits if id.is_none() => {
+            core.set_phase(now, key, Phase::Relaying(Box::new(context)));
+        }
+        Said::Later | Said::Waits => core.set_phase(now, key, Phase::Asking),
+    }
+}
+
+/// The relay has queued the message that a request waited with.
+pub fn relayed(core: &mut Core, now: Time, key: ConnKey) {
+    let Some(Role::Http(http)) = core.conns.get_mut(key).map(|conn| &mut conn.role) else {
+        return;
+    };
+    let between = Phase::Reading(Waiting::NothingYet);
+    match std::mem::replace(&mut http.phase, between) {
+        Phase::Relaying(context) => {
+            http.since_ms = now.ms;
+            let said = (context.polling.reply)(&Reply::Accepted { answer: None }, None);
+            core.answer(now, key, &context, &said);
+        }
+        other => http.phase = other,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Body and `x-chloe-signature` are those of 2011 (protocol A.11); the session
 //! and the headers of Standard Webhooks are new. Called by `lanes`.
 
-use super::queue::Pending;
+use super::message::Pending;
 use crate::base::time::Time;
 use crate::wire::http::encode_request;
 use crate::wire::signature::Secret;
