@@ -30,8 +30,10 @@ pub enum Item {
 struct Kept {
     items: VecDeque<Item>,
     bytes: usize,
-    /// A message of the stream waits.
+    /// A message waits.
     waits: bool,
+    /// How long it is.
+    waiting_bytes: usize,
 }
 
 /// The streams that wait.
@@ -41,9 +43,20 @@ pub struct Behind {
 }
 
 impl Behind {
-    /// A message of the stream waits from now on.
-    pub fn begin(&mut self, key: ConnKey) {
-        self.streams.entry(key).or_default().waits = true;
+    /// A message of so many bytes waits from now on, of a stream or a request.
+    pub fn begin(&mut self, key: ConnKey, bytes: usize) {
+        let kept = self.streams.entry(key).or_default();
+        kept.waits = true;
+        kept.waiting_bytes = bytes;
+    }
+
+    /// What is kept for the connection, with the message that waits.
+    pub fn bytes(&self, key: ConnKey) -> usize {
+        if self.streams.is_empty() {
+            return 0;
+        }
+        let kept = self.streams.get(&key);
+        kept.map_or(0, |kept| kept.bytes + kept.waiting_bytes)
     }
 
     /// Whether what comes on the stream is to be kept.
@@ -74,6 +87,7 @@ impl Behind {
     pub fn go_on(&mut self, key: ConnKey) {
         if let Some(kept) = self.streams.get_mut(&key) {
             kept.waits = false;
+            kept.waiting_bytes = 0;
         }
     }
 

@@ -158,7 +158,7 @@ impl Core {
     /// Counts what the connection keeps in memory now.
     pub fn settle(&mut self, key: ConnKey) {
         if let Some(conn) = self.conns.get_mut(key) {
-            self.memory.settle(key, conn);
+            self.memory.settle(key, conn, self.behind.bytes(key));
         }
     }
 

@@ -270,15 +270,22 @@ fn ask(
             let said = (context.polling.reply)(&reply, id);
             core.answer(now, key, &context, &said);
         }
-        Said::Waits if id.is_none() => {
-            core.set_phase(now, key, Phase::Relaying(Box::new(context)));
+        Said::Waits => {
+            core.behind.begin(key, data.len());
+            let phase = match id {
+                Some(_) => Phase::Asking,
+                None => Phase::Relaying(Box::new(context)),
+            };
+            core.set_phase(now, key, phase);
         }
-        Said::Later | Said::Waits => core.set_phase(now, key, Phase::Asking),
+        Said::Later => core.set_phase(now, key, Phase::Asking),
     }
 }
 
 /// The relay has queued the message that a request waited with.
 pub fn relayed(core: &mut Core, now: Time, key: ConnKey) {
+    core.behind.remove(key);
+    core.settle(key);
     let Some(Role::Http(http)) = core.conns.get_mut(key).map(|conn| &mut conn.role) else {
         return;
     };

@@ -214,6 +214,7 @@ pub fn relayed(core: &mut Core, now: Time, key: ConnKey) {
             Item::Binary => refuse_binary(core, now, key),
         }
     }
+    core.settle(key);
     let paused = core.conns.get(key).is_some_and(|conn| conn.paused);
     if paused && !core.behind.is_full(key) {
         go_on(core, now, key);
@@ -244,7 +245,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
             match dispatch::message(core, now, session, &data, asked, Some(key)) {
                 Said::Now(reply) => reply,
                 Said::Later => return,
-                Said::Waits => return core.behind.begin(key),
+                Said::Waits => return core.behind.begin(key, data.len()),
             }
         }
         // Not read as one over a stream.
