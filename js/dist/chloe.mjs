@@ -507,7 +507,7 @@ var PollingTransport = class {
     this._request(message, WAIT_MS, (answer) => {
       if (answer && answer.code !== "unknown_session") {
         const later = answer.type === "error" && answer.temporary && answer.code !== "app_unavailable";
-        if (later) this._timers[1] = setTimeout(next, this._backoff.next());
+        if (later) this._timers[1] = setTimeout(next, this._backoff.next() + (answer.after || 0) * 1e3);
         else {
           this._backoff.failures = 0;
           next(answer);
@@ -727,9 +727,18 @@ function answerOf(request) {
   const { status, responseText } = request;
   if (!status) return void 0;
   const answer = decode(responseText);
-  if (status < 300 || answer && answer.type === "error") return answer;
-  const temporary = status === 429 || status >= 500;
-  return { type: "error", code: "http_" + status, message: responseText || "HTTP status " + status, temporary };
+  if (status < 300) return answer;
+  const refused = answer && answer.type === "error" ? answer : (
+    // Some other server's words, a proxy's perhaps.
+    {
+      type: "error",
+      code: "http_" + status,
+      message: responseText || "HTTP status " + status,
+      temporary: status === 429 || status >= 500
+    }
+  );
+  refused.after = +request.getResponseHeader("Retry-After");
+  return refused;
 }
 
 // src/client.ts

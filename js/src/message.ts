@@ -60,6 +60,8 @@ export interface ServerMessage extends Partial<Standing> {
   code?: string;
   message?: string;
   temporary?: boolean;
+  /** The header `Retry-After`: seconds to wait before the next try. */
+  after?: number;
 }
 
 /** What `error` listeners get. */

@@ -212,6 +212,20 @@ test('xhr: a refused message is told and does not hold up the rest; others are t
   assert.equal(chloe.state, 'connected');
 });
 
+test('xhr: a message for which there is no room is sent again, not sooner than Retry-After says', () => {
+  const { world, chloe, errors } = byXhr();
+  chloe.send('1');
+  const busy = { type: 'error', version: 1, id: '1', code: 'app_busy', message: 'Later.', temporary: true };
+  world.request('message').answer(429, busy, { 'Retry-After': '3' });
+  world.pass(2999);
+  assert.equal(world.request('message'), undefined);
+  world.pass(501);
+  world.request('message').answer(503, 'Down.', { 'Retry-After': 'Tue, 14 Nov 2023 22:13:30 GMT' });
+  world.pass(1000);
+  world.request('message').answer(200, accepted('1'));
+  assert.deepEqual([errors, chloe.state], [[], 'connected']);
+});
+
 test('xhr: a message that never gets an answer is given up, so that it cannot stop the rest', () => {
   const { world, chloe, errors } = byXhr();
   chloe.send('poison');

@@ -264,10 +264,12 @@ keys! {
     idempotency_keys_max: usize = 50_000, |&n| check::range(n as u64, 1, 10_000_000);
 
     "The way to the app":
-    /// The most connections to the app at a time.
-    relay_lanes: usize = 8, |&n| check::range(n as u64, 1, 1024);
+    /// The most exchanges with the app at a time, beside those that hang.
+    relay_lanes: usize = 32, |&n| check::range(n as u64, 1, 1024);
     /// The most messages that wait for the app.
     relay_queue_messages: usize = 10_000, |&n| check::range(n as u64, 1, 10_000_000);
+    /// The most messages of one session that wait for the app.
+    relay_queue_per_session_max: usize = 64, |&n| check::range(n as u64, 1, 10_000_000);
     /// The most bytes that wait for the app.
     relay_queue_bytes: usize = 16_777_216, |&n| check::range(n as u64, 1024, 1 << 40);
     /// How long connecting to the app may take.

@@ -80,6 +80,8 @@ pub enum Phase {
     Polling(Box<Held>),
     /// The app is asked; its answer answers the request.
     Asking,
+    /// The relay has no room for its message yet; that there is some answers it.
+    Relaying(Box<RequestContext>),
     /// An answer is being written that has to be out before the next request.
     Sending(Sending),
 }
@@ -286,7 +288,7 @@ impl HttpConn {
             Phase::Reading(Waiting::Body) => config.body_timeout_ms,
             Phase::Polling(held) => return Some(held.due_ms),
             // The relay gives up by itself; the writing has its own limit.
-            Phase::Asking | Phase::Sending(_) => return None,
+            Phase::Asking | Phase::Relaying(_) | Phase::Sending(_) => return None,
         };
         Some(self.since_ms.saturating_add(limit_ms))
     }

@@ -21,6 +21,7 @@ use crate::wire::websocket::WebSocketLimits;
 
 use super::acks::{AckLimits, Acks};
 use super::addresses::Addresses;
+use super::behind::Behind;
 use super::callback::{CallbackLimits, Callbacks, Signing};
 use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
@@ -74,8 +75,8 @@ pub struct Core {
     pub actions: VecDeque<Action>,
     /// Connections with something in their outbox, or newly writable.
     pub flush: VecDeque<ConnKey>,
-    /// Streams that are not read while the relay is full.
-    pub paused: Vec<ConnKey>,
+    /// What came on streams behind a message that waits for the relay.
+    pub behind: Behind,
     /// Connections whose session goes on elsewhere, to be told so.
     pub superseded: Vec<ConnKey>,
     /// Sessions that are owed again what was not taken; a newer poll may wait for it.
@@ -129,7 +130,7 @@ impl Core {
             callbacks: Callbacks::new(url, signing, callback_limits(&config), random.fork()),
             secret,
             conns: Slots::default(),
-            lanes: vec![None; config.relay_lanes],
+            lanes: Vec::new(),
             acks: Acks::new(ack_limits(&config)),
             addresses: Addresses::new(&config),
             unbelieved: Unbelieved::default(),
@@ -137,7 +138,7 @@ impl Core {
             timers: Timers::default(),
             actions: VecDeque::new(),
             flush: VecDeque::new(),
-            paused: Vec::new(),
+            behind: Behind::default(),
             superseded: Vec::new(),
             rewound: Vec::new(),
             scratch: Vec::new(),
@@ -167,7 +168,7 @@ impl Core {
     /// Counts what the connection keeps in memory now.
     pub fn settle(&mut self, key: ConnKey) {
         if let Some(conn) = self.conns.get_mut(key) {
-            self.memory.settle(key, conn);
+            self.memory.settle(key, conn, self.behind.bytes(key));
         }
     }
 
@@ -180,22 +181,6 @@ impl Core {
                 return Some(key);
             }
         }
-    }
-
-    /// The stream `key` is not read until the relay has room.
-    pub fn let_wait(&mut self, key: ConnKey) {
-        let Some(conn) = self.conns.get_mut(key) else {
-            return;
-        };
-        if std::mem::replace(&mut conn.paused, true) {
-            return;
-        }
-        // The relay may be full for long, and streams come and go: those that
-        // are gone are taken out before they are more than the others.
-        if self.paused.len() > 2 * self.conns.len() {
-            self.paused.retain(|&key| self.conns.get(key).is_some());
-        }
-        self.paused.push(key);
     }
 
     /// Queues a response. If the connection does not stay open, it is closed behind it.
@@ -214,6 +199,13 @@ impl Core {
         let response = self.polling_fields(response, context.polling, context.origin.as_deref());
         let response = match said.status {
             429 | 503 => response.header("Retry-After", "1"),
+            _ => response,
+        };
+        // A page of another origin may not read it otherwise (Fetch, 4.10).
+        let response = match said.status {
+            429 | 503 if context.polling.cors => {
+                response.header("Access-Control-Expose-Headers", "Retry-After")
+            }
             _ => response,
         };
         self.respond(now, key, &response, &context.framing);
@@ -281,6 +273,7 @@ impl Core {
         if let Some(address) = conn.address {
             self.addresses.leave(address);
         }
+        self.leave_relay(now, key);
         match conn.role {
             Role::Http(http) => match http.phase {
                 Phase::Polling(held) => {
@@ -302,9 +295,19 @@ impl Core {
         true
     }
 
+    /// A connection is gone: a message that waited for room in its name does not
+    /// any longer, nor does what came behind it.
+    fn leave_relay(&mut self, now: Time, key: ConnKey) {
+        self.behind.remove(key);
+        if self.callbacks.waiting() > 0 {
+            self.callbacks.forget(now, key.to_u64());
+        }
+    }
+
     /// A WebSocket is gone. The session of a new client waits for its return;
     /// nobody else could come back to it, so another ends.
     pub fn leave_stream(&mut self, now: Time, key: ConnKey, session: SessionKey, modern: bool) {
+        self.leave_relay(now, key);
         let attached = self
             .hub
             .session(session)
@@ -392,6 +395,7 @@ fn callback_limits(config: &Config) -> CallbackLimits {
         lanes: config.relay_lanes,
         queue_messages: config.relay_queue_messages,
         queue_bytes: config.relay_queue_bytes,
+        session_messages: config.relay_queue_per_session_max,
         connect_timeout_ms: config.relay_connect_timeout_ms,
         timeout_ms: config.relay_timeout_ms,
         retry_min_ms: config.relay_retry_min_ms,

@@ -33,7 +33,12 @@ impl std::convert::From<HubError> for Problem {
 
 impl std::convert::From<Refused> for Problem {
     fn from(refused: Refused) -> Problem {
-        Problem::temporary(503, refused.code(), refused.to_string())
+        let status = match refused {
+            // RFC 6585, section 4: the client sends too much, by its session or address.
+            Refused::Full => 429,
+            Refused::Stopping => 503,
+        };
+        Problem::temporary(status, refused.code(), refused.to_string())
     }
 }
 
@@ -153,23 +158,35 @@ pub fn unsubscribe(core: &mut Core, session: SessionKey, channel: &str) -> Reply
     }
 }
 
-/// Passes a message on to the app. With an id, the app's answer is waited for
-/// and `None` is returned, or the answer that it had before; without one it is
-/// enough that the message is queued.
+/// What is said to a message, and when.
+pub enum Said {
+    /// This, now.
+    Now(Reply),
+    /// What the app says, when it has taken the message or that is given up.
+    Later,
+    /// The relay has no room. When it has queued the message it tells the place.
+    Waits,
+}
+
+/// Passes a message on to the app. With an id, the app's answer is waited for, or
+/// it is the answer that the message had before; without one it is enough that the
+/// message is queued. Where there is no room, it waits in the name of `place`; if
+/// there is none it is refused.
 pub fn message(
     core: &mut Core,
     now: Time,
     session: SessionKey,
     data: &str,
     asked: Option<(&str, Waiter)>,
-) -> Option<Reply> {
+    place: Option<ConnKey>,
+) -> Said {
     let Some(known) = core.hub.session(session) else {
-        return Some(Reply::Refused(Problem::unknown_session()));
+        return Said::Now(Reply::Refused(Problem::unknown_session()));
     };
     if data.len() > core.config.message_bytes_max {
-        return Some(Reply::Refused(too_long(core.config.message_bytes_max)));
+        return Said::Now(Reply::Refused(too_long(core.config.message_bytes_max)));
     }
-    let session_id = known.id;
+    let (session_id, address) = (known.id, known.address);
     let mut token = None;
     if let Some((id, waiter)) = asked {
         let conns = &core.conns;
@@ -179,29 +196,32 @@ pub fn message(
         };
         match core.acks.begin(session, id, waiter, asks) {
             Known::New(new) => token = Some(new),
-            Known::UnderWay => return None,
-            Known::Answered(reply) => return Some(reply),
+            Known::UnderWay => return Said::Later,
+            Known::Answered(reply) => return Said::Now(reply),
         }
     }
     // Tag 0 is nobody: a slot's key is told from it by one bit.
     let tag = token.map_or(0, tag_of);
     core.stats.messages += 1;
-    let queued = core.callbacks.enqueue(
-        now,
-        Message {
-            session: session_id,
-            body: data.into(),
-            tag,
-        },
-    );
+    let message = Message {
+        session: session_id,
+        address,
+        body: data.into(),
+        tag,
+    };
+    let queued = match place {
+        Some(place) => core.callbacks.enqueue_or_wait(now, message, place.to_u64()),
+        None => core.callbacks.enqueue(now, message).map(|()| true),
+    };
     match queued {
-        Ok(()) if token.is_some() => None,
-        Ok(()) => Some(Reply::Accepted { answer: None }),
+        Ok(false) => Said::Waits,
+        Ok(true) if token.is_some() => Said::Later,
+        Ok(true) => Said::Now(Reply::Accepted { answer: None }),
         Err(refused) => {
             if let Some(token) = token {
                 core.acks.cancel(token);
             }
-            Some(Reply::Refused(refused.into()))
+            Said::Now(Reply::Refused(refused.into()))
         }
     }
 }
@@ -229,6 +249,16 @@ pub fn outcome(core: &mut Core, tag: u64, result: Result<Answer, GivenUp>) -> Op
         }),
     };
     core.acks.finish(Token::from_u64(tag & !TAG), reply)
+}
+
+/// The message with this tag was not queued, since its connection is gone: who else
+/// waited for it, and what is said to them.
+pub fn dropped(core: &mut Core, tag: u64) -> Option<Finished> {
+    if tag == 0 {
+        return None;
+    }
+    let reply = Reply::Refused(Refused::Full.into());
+    core.acks.drop_unqueued(Token::from_u64(tag & !TAG), reply)
 }
 
 fn too_long(most: usize) -> Problem {

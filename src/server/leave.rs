@@ -25,6 +25,7 @@ const GRACE_MS: u64 = 250;
 /// Begins to leave.
 pub fn begin(core: &mut Core, now: Time, restart: bool) {
     core.leaving.restart = restart;
+    core.callbacks.leave(now);
     let config = &core.config;
     core.drained_by_ms = Some(now.after(config.shutdown_timeout_ms));
     let most_ms = config.drain_timeout_ms.min(config.shutdown_timeout_ms / 2);

@@ -47,13 +47,14 @@ impl Memory {
         }
     }
 
-    /// Counts what `conn` holds now.
-    pub fn settle(&mut self, key: ConnKey, conn: &mut Conn) {
+    /// Counts what `conn` holds now, and what of it waits for the relay.
+    pub fn settle(&mut self, key: ConnKey, conn: &mut Conn, waiting_bytes: usize) {
         let bytes = match &conn.role {
             Role::Http(http) => http.input.capacity(),
             Role::WebSocket(stream) => stream.input.capacity() + stream.decoder.held_bytes(),
             Role::Lane(_) => 0,
         };
+        let bytes = bytes + waiting_bytes;
         let counts = bytes > SMALL_BYTES;
         if counts || conn.input_counted {
             conn.input_counted = counts;

@@ -24,6 +24,7 @@ mod memory;
 mod pace;
 mod acks;
 mod leaving;
+mod behind;
 mod core;
 mod admission;
 mod visitors;
@@ -52,6 +53,7 @@ use crate::config::Config;
 use crate::transport::contract;
 use crate::wire::websocket::close::NORMAL;
 
+use behind::Item;
 use conn::{Phase, Role};
 use core::Core;
 
@@ -113,7 +115,6 @@ impl Server {
     pub fn wants_read(&mut self, key: ConnKey) -> bool {
         let core = &mut self.core;
         let draining = core.is_draining();
-        let full = core.callbacks.is_full() && !draining;
         let input_max = core.config.head_bytes_max;
         let outbox_max = core.config.outbox_bytes_max;
         let Some(conn) = core.conns.get_mut(key) else {
@@ -122,17 +123,13 @@ impl Server {
         let wanted = match &conn.role {
             // Who does not read what comes back is not read either.
             Role::WebSocket(_) if core.echo => conn.outbox.len() < outbox_max,
-            Role::WebSocket(_) => !full && (!conn.paused || draining),
+            Role::WebSocket(_) => !conn.paused || draining,
             Role::Http(http) if http.takes_requests() => conn.takes_answers(&core.config),
             // Read on while it waits, to see it leave; but not for long.
             Role::Http(http) => http.input.len() < input_max,
             Role::Lane(_) => true,
         };
-        if !wanted && matches!(conn.role, Role::WebSocket(_)) && !core.echo {
-            core.let_wait(key);
-        } else if !wanted {
-            conn.paused = true;
-        }
+        conn.paused |= !wanted;
         wanted
     }
 
@@ -163,6 +160,7 @@ impl Server {
             Role::Http(_) => router::finished(core, now, key),
             // An end without a Close, or behind one.
             Role::WebSocket(_) if conn.closing && !conn.outbox.is_empty() => {}
+            Role::WebSocket(_) if core.behind.keeps(key) => core.behind.push(key, Item::Finished),
             Role::WebSocket(_) => core.close(now, key),
         }
         self.pump();

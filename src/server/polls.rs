@@ -10,14 +10,14 @@ use crate::hub::{Asking, Opener, SessionKey};
 use crate::transport::contract::{
     Answer, Asked, Call, Command, Ending, Poll, Polling, Reply, Unusable,
 };
-use crate::wire::http::{Framing, Method, Request, Response, encode_chunk};
+use crate::wire::http::{Framing, Method, Request, Response, Waiting, encode_chunk};
 
 use super::acks::Waiter;
 use super::addresses::Peer;
 use super::admission;
 use super::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use super::core::Core;
-use super::dispatch::{self, Positions};
+use super::dispatch::{self, Positions, Said};
 use super::fanout;
 use super::visitors;
 
@@ -254,12 +254,41 @@ fn ask(
     id: Option<&str>,
 ) {
     let asked = id.map(|id| (id, Waiter::Request(key, context.clone())));
-    match dispatch::message(core, now, session, data, asked) {
-        None => core.set_phase(now, key, Phase::Asking),
-        Some(reply) => {
+    // A client of the new kind is told to come again; one of the old kind cannot be.
+    let modern = core.hub.session(session).is_some_and(|known| known.modern);
+    let place = (!modern).then_some(key);
+    match dispatch::message(core, now, session, data, asked, place) {
+        Said::Now(reply) => {
             let said = (context.polling.reply)(&reply, id);
             core.answer(now, key, &context, &said);
         }
+        Said::Waits => {
+            core.behind.begin(key, data.len());
+            let phase = match id {
+                Some(_) => Phase::Asking,
+                None => Phase::Relaying(Box::new(context)),
+            };
+            core.set_phase(now, key, phase);
+        }
+        Said::Later => core.set_phase(now, key, Phase::Asking),
+    }
+}
+
+/// The relay has queued the message that a request waited with.
+pub fn relayed(core: &mut Core, now: Time, key: ConnKey) {
+    core.behind.remove(key);
+    core.settle(key);
+    let Some(Role::Http(http)) = core.conns.get_mut(key).map(|conn| &mut conn.role) else {
+        return;
+    };
+    let between = Phase::Reading(Waiting::NothingYet);
+    match std::mem::replace(&mut http.phase, between) {
+        Phase::Relaying(context) => {
+            http.since_ms = now.ms;
+            let said = (context.polling.reply)(&Reply::Accepted { answer: None }, None);
+            core.answer(now, key, &context, &said);
+        }
+        other => http.phase = other,
     }
 }
 

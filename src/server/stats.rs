@@ -44,6 +44,8 @@ pub struct Picture {
     /// Requests, frames and messages that are not whole, above a small size.
     pub input_bytes: usize,
     pub relay_queued: usize,
+    /// Messages that wait for room in the queue.
+    pub relay_waiting: usize,
     pub relay_taken: u64,
     pub relay_retried: u64,
     pub relay_given_up: u64,
@@ -79,6 +81,7 @@ impl Stats {
             "messages": self.messages,
             "relay": {
                 "queued": picture.relay_queued,
+                "waiting": picture.relay_waiting,
                 "taken": picture.relay_taken,
                 "retried": picture.relay_retried,
                 "given_up": picture.relay_given_up,

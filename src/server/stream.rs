@@ -13,9 +13,11 @@ use crate::wire::websocket::{
 };
 
 use super::acks::Waiter;
+use super::behind::Item;
 use super::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
 use super::core::{Action, Core};
-use super::{dispatch, echo, fanout};
+use super::dispatch::{self, Said};
+use super::{echo, fanout};
 
 /// Reads what came for a WebSocket.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
@@ -91,7 +93,7 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
     let mut used = 0;
     let address = core.conns.get(key).and_then(|conn| conn.address);
     while used < bytes.len() {
-        let full = core.callbacks.is_full() && !core.is_draining();
+        let full = core.behind.is_full(key);
         let unpaced = core.echo || core.is_draining();
         let Some(stream) = stream_mut(core, key) else {
             // It was closed while it was read: nobody is there for the rest.
@@ -104,7 +106,9 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
         let paced = !unpaced && !stream.ending.has_begun();
         if full {
             // The browser feels it as a slow connection.
-            core.let_wait(key);
+            if let Some(conn) = core.conns.get_mut(key) {
+                conn.paused = true;
+            }
             return used;
         }
         let wait_ms = core.paces.wait_ms(now, session, address);
@@ -154,24 +158,20 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
 fn handle(core: &mut Core, now: Time, key: ConnKey, event: Event<'_>) {
     let begun = stream_mut(core, key).is_none_or(|stream| stream.ending.has_begun());
     match event {
+        // What came before it is still to be done; pings do not wait.
+        Event::Close { code, .. } if core.behind.keeps(key) => {
+            core.behind.push(key, Item::Close(code));
+        }
         // RFC 6455, 5.5.1: after a Close of ours, only the peer's Close counts.
         Event::Close { code, .. } => closed_by_peer(core, now, key, code),
         _ if begun => {}
         Event::Text(_) | Event::Binary(_) if core.echo => echo::answer(core, now, key, &event),
-        Event::Text(text) => match websocket::read(&text) {
-            Ok(call) => obey(core, now, key, call),
-            Err(unusable) => {
-                let (refused, id) = (Reply::Refused(unusable.problem), unusable.id);
-                say(core, now, key, &refused, id.as_deref());
-            }
-        },
-        Event::Binary(_) => close(
-            core,
-            now,
-            key,
-            codes::UNSUPPORTED_DATA,
-            "send text: Chloe takes no binary messages",
-        ),
+        Event::Text(text) if core.behind.keeps(key) => {
+            core.behind.push(key, Item::Text((*text).into()));
+        }
+        Event::Text(text) => understand(core, now, key, &text),
+        Event::Binary(_) if core.behind.keeps(key) => core.behind.push(key, Item::Binary),
+        Event::Binary(_) => refuse_binary(core, now, key),
         Event::Ping(payload) => {
             let limit = core.config.outbox_bytes_max;
             if let Some(conn) = core.conns.get_mut(key)
@@ -182,6 +182,42 @@ fn handle(core: &mut Core, now: Time, key: ConnKey, event: Event<'_>) {
             core.queue_flush(key);
         }
         Event::Pong(_) => {}
+    }
+}
+
+fn understand(core: &mut Core, now: Time, key: ConnKey, text: &str) {
+    match websocket::read(text) {
+        Ok(call) => obey(core, now, key, call),
+        Err(unusable) => {
+            let (refused, id) = (Reply::Refused(unusable.problem), unusable.id);
+            say(core, now, key, &refused, id.as_deref());
+        }
+    }
+}
+
+fn refuse_binary(core: &mut Core, now: Time, key: ConnKey) {
+    let reason = "send text: Chloe takes no binary messages";
+    close(core, now, key, codes::UNSUPPORTED_DATA, reason);
+}
+
+/// The relay has queued the message that the stream waited with: what came behind
+/// it is done, until one has to wait again.
+pub fn relayed(core: &mut Core, now: Time, key: ConnKey) {
+    core.behind.go_on(key);
+    while let Some(item) = core.behind.next(key) {
+        let begun = stream_mut(core, key).is_none_or(|stream| stream.ending.has_begun());
+        match item {
+            Item::Close(code) => closed_by_peer(core, now, key, code),
+            Item::Finished => return core.close(now, key),
+            _ if begun => {}
+            Item::Text(text) => understand(core, now, key, &text),
+            Item::Binary => refuse_binary(core, now, key),
+        }
+    }
+    core.settle(key);
+    let paused = core.conns.get(key).is_some_and(|conn| conn.paused);
+    if paused && !core.behind.is_full(key) {
+        go_on(core, now, key);
     }
 }
 
@@ -206,9 +242,10 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
         Command::Unsubscribe { channel } => dispatch::unsubscribe(core, session, &channel),
         Command::Message { data } => {
             let asked = id.map(|id| (id, Waiter::Stream));
-            match dispatch::message(core, now, session, &data, asked) {
-                Some(reply) => reply,
-                None => return,
+            match dispatch::message(core, now, session, &data, asked, Some(key)) {
+                Said::Now(reply) => reply,
+                Said::Later => return,
+                Said::Waits => return core.behind.begin(key, data.len()),
             }
         }
         // Not read as one over a stream.

@@ -39,8 +39,17 @@ function answerOf(request: XMLHttpRequest): ReturnType<typeof decode> {
   // No connection, no answer in time, or one without the header that CORS wants.
   if (!status) return undefined;
   const answer = decode(responseText);
-  if (status < 300 || (answer && answer.type === 'error')) return answer;
-  // Some other server's words, a proxy's perhaps.
-  const temporary = status === 429 || status >= 500;
-  return { type: 'error', code: 'http_' + status, message: responseText || 'HTTP status ' + status, temporary };
+  if (status < 300) return answer;
+  const refused: ReturnType<typeof decode> =
+    answer && answer.type === 'error'
+      ? answer
+      : // Some other server's words, a proxy's perhaps.
+        {
+          type: 'error',
+          code: 'http_' + status,
+          message: responseText || 'HTTP status ' + status,
+          temporary: status === 429 || status >= 500,
+        };
+  refused.after = +request.getResponseHeader('Retry-After')!;
+  return refused;
 }

@@ -168,6 +168,7 @@ pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Resp
         outbox_bytes: core.conns.iter().map(|(_, conn)| conn.outbox.len()).sum(),
         input_bytes: core.memory.input.total(),
         relay_queued: core.callbacks.queued(),
+        relay_waiting: core.callbacks.waiting(),
         relay_taken: relay.taken,
         relay_retried: relay.retried,
         relay_given_up: relay.given_up,

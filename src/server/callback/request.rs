@@ -4,7 +4,7 @@
 //! where it is switched on. The session and the headers of Standard Webhooks
 //! were added since. Called by `lanes`.
 
-use super::queue::Pending;
+use super::message::Pending;
 use crate::base::time::Time;
 use crate::wire::http::encode_request;
 use crate::wire::signature::{Covered, Direction, OWN_ID_PREFIX, Secret};

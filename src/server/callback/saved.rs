@@ -4,7 +4,8 @@
 //! attempts so far is not kept: the next process meets the app afresh. Called
 //! by `Callbacks`.
 
-use super::queue::{Message, Pending};
+use super::message::{Message, Pending};
+use super::queue::Queue;
 use crate::base::names::SessionId;
 use crate::base::record::{Damaged, Record, put_bytes, put_u64, put_u128};
 use crate::base::time::Time;
@@ -28,6 +29,8 @@ impl SavedMessage<'_> {
     pub fn message(&self, tag: u64) -> Message {
         Message {
             session: self.session,
+            // The next process knows no addresses yet.
+            address: None,
             body: self.body.into(),
             tag,
         }
@@ -71,6 +74,25 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<SavedMessage<'_>>, Damaged> {
         true => Ok(messages),
         false => Err(Damaged),
     }
+}
+
+/// Queues the messages again, each under the tag that `tag` gives for the one it
+/// had, and returns how many there were.
+///
+/// # Errors
+/// No relay can have written them. Nothing is queued then.
+pub fn restore(
+    now: Time,
+    bytes: &[u8],
+    tag: impl Fn(u64) -> u64,
+    queue: &mut Queue,
+) -> Result<usize, Damaged> {
+    let messages = decode(bytes)?;
+    for saved in &messages {
+        let queued_ms = now.from_unix_ms(saved.queued_unix_ms);
+        queue.push(queued_ms, saved.message(tag(saved.tag)), saved.webhook_id);
+    }
+    Ok(messages.len())
 }
 
 /// Whether the messages can be read.
