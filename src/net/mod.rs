@@ -18,10 +18,9 @@
 //! # }
 //! ```
 //!
-//! A turn is always the same: poll; read the clock once; accept; read; timers;
-//! actions; flush; actions; reap. Each socket is registered once, for both
-//! directions and on edges: the kernel tells only what is new, so the loop
-//! remembers what it was told and has not used up (`Socket::readable`).
+//! A turn is always the same: poll; read the clock once; accept; read; timers; actions;
+//! flush; actions; reap. Each socket is registered once, both ways, edge-triggered: the
+//! loop remembers what it was told and has not used up (`Socket::readable`).
 
 mod host;
 mod memory;
