@@ -54,6 +54,7 @@ fn defaults_are_valid_and_every_key_can_be_set_in_each_way() {
             _ if key.name == "server_names" => "chloe.lan,*.a.example".to_owned(),
             "[]" => "https://a.example,*".to_owned(),
             text if text.starts_with('"') => "/some/where".to_owned(),
+            "0" if key.name.ends_with("put_total_bytes") => "1048576".to_owned(),
             number => (number.parse::<u64>().unwrap() + 1).to_string(),
         };
         let mut by_flag = Config::default();
