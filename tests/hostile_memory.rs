@@ -287,6 +287,28 @@ fn requests_wait_while_the_answers_before_them_do() {
 }
 
 #[test]
+fn what_is_not_read_for_an_answer_that_waits_is_not_late() {
+    let mut world = World::new(&["write_timeout_ms=100000", "body_timeout_ms=1000"]);
+    let key = world.connect("127.0.0.1").unwrap();
+    world.make_room(key, Some(0));
+    let (ping, send) = (
+        head("GET /chloe/ping", ""),
+        head("POST /send", "Content-Length: 6\r\n"),
+    );
+    world.send(key, format!("{ping}{send}dat").as_bytes());
+    world.send(key, b"a=x");
+    world.pass(20_000);
+    world.make_room(key, None);
+    let heard = world.heard(key);
+    assert_eq!(heard.matches("HTTP/1.1 200 ").count(), 2, "{heard}");
+    // Now it is waited for, and that has its limit.
+    world.send(key, format!("{ping}{send}dat").as_bytes());
+    assert_eq!(status_of(&world.heard(key)), "200");
+    world.pass(1_500);
+    assert_eq!(status_of(&world.heard(key)), "408");
+}
+
+#[test]
 fn unread_answers_cost_their_address_its_share() {
     let mut world = World::new(&["output_total_bytes=67108864"]);
     let mut bystander = Bystander::of(&mut world);

@@ -42,8 +42,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use mio::event::Event;
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker, event::Event};
 
 pub use bind::BindError;
 pub use given::Given;

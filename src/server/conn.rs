@@ -227,7 +227,8 @@ impl Conn {
         let own = match &self.role {
             // What is on its way out has the limit of writing, and no other.
             Role::Http(_) if self.closing => None,
-            Role::Http(http) if http.is_idle() && !self.outbox.is_empty() => None,
+            // Nor can the rest of a request come that is not read until then.
+            Role::Http(http) if http.takes_requests() && !self.outbox.is_empty() => None,
             Role::Http(http) => http.deadline_ms(config),
             Role::WebSocket(websocket) => Some(websocket.due_ms),
             Role::Lane(_) => None,

@@ -41,14 +41,16 @@ pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
 
 /// Reads on in what is kept, after an answer went out.
 pub fn resume(core: &mut Core, now: Time, key: ConnKey) {
-    let waiting = http_mut(core, key).is_some_and(|http| http.finished || !http.input.is_empty());
-    if waiting {
+    let Some(http) = http_mut(core, key) else {
+        return;
+    };
+    if http.takes_requests() {
+        // It was not waited for, and perhaps not read, until its answer was taken.
+        http.since_ms = now.ms;
+    }
+    if http.finished || !http.input.is_empty() {
         received(core, now, key, &mut []);
     } else {
-        if let Some(http) = http_mut(core, key).filter(|http| http.is_idle()) {
-            // It was waited for until its answer was taken.
-            http.since_ms = now.ms;
-        }
         core.arm(key);
     }
 }
