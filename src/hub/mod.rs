@@ -414,6 +414,12 @@ impl Hub {
         Ok(self.tables.restored())
     }
 
+    /// Lets go of what no session that is awake has yet to read. For the end,
+    /// when another hub goes on: nothing is to be published or aged here any more.
+    pub fn forget_read(&mut self) {
+        self.tables.forget_read();
+    }
+
     /// Ends the sessions that slept too long and drops what is too old.
     pub fn expire(&mut self, now: Time) {
         while let Some(ended) = self.tables.take_ended(now.ms, &mut self.ends) {

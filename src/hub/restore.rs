@@ -103,6 +103,26 @@ impl Tables {
         key
     }
 
+    /// Empties the logs up to what those that are awake have yet to read.
+    pub fn forget_read(&mut self) {
+        let (sessions, keys) = (&self.sessions, self.channels.iter());
+        let keys: Vec<Key<Channel>> = keys.map(|(key, _)| key).collect();
+        for key in keys {
+            let Some(channel) = self.channels.get_mut(key) else {
+                continue;
+            };
+            let cursors = channel.awake_readers().iter().filter_map(|reader| {
+                let (_, session) = sessions.at(reader.session)?;
+                let subscription = session.subscriptions.get(reader.subscription as usize)?;
+                Some(subscription.cursor)
+            });
+            let read_to = cursors.min().unwrap_or(Offset::MAX);
+            while !channel.log.is_empty() && channel.log.first() < read_to {
+                channel.log.drop_first();
+            }
+        }
+    }
+
     /// What there is now.
     pub fn restored(&self) -> Restored {
         let logs = self.channels.iter().map(|(_, channel)| &channel.log);

@@ -75,6 +75,17 @@ const _: () = assert!(
     "a token holds a key of 64 bits: Chloe needs a 64-bit system"
 );
 
+/// How near its end a loop is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Serving,
+    /// It is to hand over, and listens until the server has settled.
+    Settling,
+    /// It is to hand over, and nobody listens.
+    DoorsClosed,
+    Draining,
+}
+
 /// The event loop with its listening sockets: bound, and not yet running.
 pub struct EventLoop {
     poll: Poll,
@@ -93,7 +104,7 @@ pub struct EventLoop {
     scratch: Box<[u8]>,
     /// Something may be left to do that no event will tell: take the next turn at once.
     again: bool,
-    draining: bool,
+    course: Course,
     capacity: usize,
     turn_accepts: usize,
     turn_read_bytes: usize,
@@ -139,7 +150,7 @@ impl EventLoop {
             dead: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             again: false,
-            draining: false,
+            course: Course::Serving,
             capacity,
             turn_accepts: config.turn_accepts,
             turn_read_bytes: config.turn_read_bytes,
@@ -185,7 +196,33 @@ impl EventLoop {
     ///
     /// # Errors
     /// The system's event queue fails; nothing that a peer does ends the loop.
-    pub fn run(mut self, server: &mut Server) -> io::Result<()> {
+    pub fn run(self, server: &mut Server) -> io::Result<()> {
+        self.run_and_hand_over(server, |_| {})
+    }
+
+    /// As [`EventLoop::run`]; and if the [`Handle`] asks for it, hands over:
+    /// `hand_over` is called when it is time to save what the server has and to
+    /// let the next process begin. Everyone is sent there afterwards.
+    ///
+    /// # Errors
+    /// As [`EventLoop::run`].
+    pub fn run_and_hand_over(
+        mut self,
+        server: &mut Server,
+        hand_over: impl FnOnce(&mut Server),
+    ) -> io::Result<()> {
+        if self.go_on(server)? == Course::Draining {
+            return Ok(());
+        }
+        hand_over(server);
+        self.course = Course::Draining;
+        server.handle_handed_over(self.clock.now());
+        self.again = true;
+        self.go_on(server).map(drop)
+    }
+
+    /// Turns until it is drained, or the next process may take over; tells which.
+    fn go_on(&mut self, server: &mut Server) -> io::Result<Course> {
         let mut events = Events::with_capacity(EVENTS);
         let mut now = self.clock.now();
         loop {
@@ -197,14 +234,30 @@ impl EventLoop {
             }
             now = self.clock.now();
             match self.handle.asked() {
-                Asked::End => return Ok(()),
-                Asked::Drain if !self.draining => self.drain(server, now, false),
-                Asked::HandOver if !self.draining => self.drain(server, now, true),
+                Asked::End => return Ok(Course::Draining),
+                Asked::Drain => self.drain(server, now),
+                Asked::HandOver if self.course == Course::Serving => {
+                    self.course = Course::Settling;
+                    server.handle_restart(now);
+                }
                 _ => {}
             }
             self.turn(server, now, &events);
-            if self.draining && server.is_drained() && self.lingering.is_empty() {
-                return Ok(());
+            match self.course {
+                Course::Settling if server.is_settled() => {
+                    self.listeners.close(self.poll.registry(), true);
+                    self.course = Course::DoorsClosed;
+                    server.handle_doors_closed(now);
+                    // What is in the sockets by now is read before anything is saved.
+                    self.again = true;
+                }
+                Course::DoorsClosed if server.may_hand_over(now) => {
+                    return Ok(self.course);
+                }
+                Course::Draining if server.is_drained() && self.lingering.is_empty() => {
+                    return Ok(self.course);
+                }
+                _ => {}
             }
         }
     }
@@ -237,12 +290,11 @@ impl EventLoop {
         Some(Duration::from_millis(next.saturating_sub(now.ms)))
     }
 
-    fn drain(&mut self, server: &mut Server, now: Time, handed_over: bool) {
-        self.draining = true;
-        self.listeners.close(self.poll.registry(), handed_over);
-        match handed_over {
-            true => server.handle_restart(now),
-            false => server.handle_shutdown(now),
+    fn drain(&mut self, server: &mut Server, now: Time) {
+        if self.course != Course::Draining {
+            self.course = Course::Draining;
+            self.listeners.close(self.poll.registry(), false);
+            server.handle_shutdown(now);
         }
     }
 

@@ -26,11 +26,11 @@ mod admission;
 mod dispatch;
 mod fanout;
 mod polls;
-mod leave;
 mod echo;
 mod stream;
 mod api;
 mod router;
+mod leave;
 mod relay;
 mod state;
 mod counts;
@@ -48,6 +48,7 @@ use crate::wire::websocket::close::NORMAL;
 
 use conn::{Phase, Role};
 use core::Core;
+use leaving::Stage;
 
 pub use self::addresses::Peer;
 pub use self::conn::{Conn, ConnKey};
@@ -209,6 +210,15 @@ impl Server {
             due.into_iter()
                 .for_each(|key| stream::go_on(&mut self.core, now, key));
         }
+        leave::look(&mut self.core, now);
+        if !self.core.leaving.is_handed_over() {
+            self.handle_age(now);
+        }
+        self.pump();
+    }
+
+    /// What is too old goes, and what the relay waits for is over.
+    fn handle_age(&mut self, now: Time) {
         if self.hub_due_ms().is_some_and(|at_ms| at_ms <= now.ms) {
             let core = &mut self.core;
             core.hub.expire(now);
@@ -227,26 +237,58 @@ impl Server {
         {
             self.core.callbacks.handle_timeout(now);
         }
-        self.pump();
     }
 
     /// Begins to stop: nothing new is taken, what was accepted is delivered,
     /// streams are closed, polls answered, relays finished.
     pub fn handle_shutdown(&mut self, now: Time) {
-        self.leave(now, false);
+        self.leave(now);
     }
 
-    /// As [`Server::handle_shutdown`], for another process that takes over at once.
+    /// Begins to hand over to another process. Everyone is served on, until
+    /// [`Server::is_settled`].
     pub fn handle_restart(&mut self, now: Time) {
-        self.leave(now, true);
+        self.now = now;
+        if !self.core.leaving.is_near() {
+            leave::settle(&mut self.core, now);
+        }
     }
 
-    fn leave(&mut self, now: Time, restart: bool) {
+    /// Whether the caller may stop listening, and tell [`Server::handle_doors_closed`].
+    pub fn is_settled(&self) -> bool {
+        self.core.leaving.stage == Stage::Settled
+    }
+
+    /// Nobody listens any more. Connections wait for the next process from now
+    /// on, so little is waited for here.
+    pub fn handle_doors_closed(&mut self, now: Time) {
+        self.now = now;
+        leave::close_doors(&mut self.core, now);
+    }
+
+    /// Whether the next process may take over: what this one has is to be
+    /// saved, and then [`Server::handle_handed_over`] told.
+    pub fn may_hand_over(&self, now: Time) -> bool {
+        leave::may_hand_over(&self.core, now)
+    }
+
+    /// The next process goes on from what was saved, if anything is kept. Nothing
+    /// is taken here any more that it would not know; everyone is sent there.
+    pub fn handle_handed_over(&mut self, now: Time) {
+        self.now = now;
+        match self.core.keeps_state() {
+            true => leave::go_over(&mut self.core, now),
+            false => leave::begin(&mut self.core, now, true),
+        }
+        self.pump();
+    }
+
+    fn leave(&mut self, now: Time) {
         self.now = now;
         if self.core.is_draining() {
             return;
         }
-        leave::begin(&mut self.core, now, restart);
+        leave::begin(&mut self.core, now, false);
         self.pump();
     }
 
@@ -286,11 +328,13 @@ impl Server {
 
     /// When [`Server::handle_timeout`] has something to do, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<u64> {
+        let handed_over = self.core.leaving.is_handed_over();
+        let ages = [self.hub_due_ms(), self.core.callbacks.poll_timeout()];
+        let ages = ages.into_iter().flatten().filter(|_| !handed_over);
         [
             self.core.timers.next_ms(),
             self.core.paces.waiting.next_ms(),
-            self.hub_due_ms(),
-            self.core.callbacks.poll_timeout(),
+            ages.min(),
             self.core.drained_by_ms.filter(|by_ms| *by_ms > self.now.ms),
             self.core.leaving.next_ms(),
         ]

@@ -154,7 +154,7 @@ fn handle(core: &mut Core, now: Time, key: ConnKey, event: Event<'_>) {
     match event {
         // RFC 6455, 5.5.1: after a Close of ours, only the peer's Close counts.
         Event::Close { code, .. } => closed_by_peer(core, now, key, code),
-        _ if begun => {}
+        _ if begun || core.leaving.is_handed_over() => {}
         Event::Text(_) | Event::Binary(_) if core.echo => echo::answer(core, now, key, &event),
         Event::Text(text) => match websocket::read(&text) {
             Ok(call) => obey(core, now, key, call),

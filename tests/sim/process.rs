@@ -22,12 +22,16 @@ impl World {
         let keeps = !self.config.state_file.as_os_str().is_empty() && death != Death::Kill;
         let state = keeps.then(|| self.server.save(self.now));
         let state = state.and_then(|bytes| self.store(bytes));
+        if death == Death::Restart {
+            self.say_goodbye();
+        }
         let knows = state.as_ref().is_some_and(|(_, whole)| *whole);
         self.log(|| format!("{death:?}: the next process knows of this one: {knows}"));
         self.network.die(&mut self.dice, death == Death::Restart);
         self.dialed.clear();
         self.resolving = false;
         self.draining = false;
+        self.doors_closed = false;
         self.rest_a_while();
         let config = self.config.clone();
         self.server = Server::new(config, self.dice.bytes(), self.now);

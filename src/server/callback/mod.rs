@@ -173,6 +173,16 @@ impl Callbacks {
         self.drain();
     }
 
+    /// Sends nothing more, and takes messages as ever: another process will send them.
+    pub fn pause(&mut self) {
+        self.keeping = true;
+    }
+
+    /// Forgets what [`Callbacks::save`] wrote.
+    pub fn forget(&mut self) {
+        self.queue = Queue::new(0, 0);
+    }
+
     /// The time for finishing is over: gives everything up, or, after
     /// [`Callbacks::keep`], puts back what is out.
     pub fn abandon(&mut self, now: Time) {
