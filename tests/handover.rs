@@ -158,7 +158,10 @@ fn what_is_acknowledged_meanwhile_is_there_afterwards() {
     let (stuck, session, position) = stuck_reader(&chloe);
     let count = std::sync::atomic::AtomicUsize::new(0);
     let longest = chloe.restart(|| {
-        chloe.send(&format!("channel=news&data={}", count.fetch_add(1, Ordering::SeqCst)));
+        chloe.send(&format!(
+            "channel=news&data={}",
+            count.fetch_add(1, Ordering::SeqCst)
+        ));
     });
     eprintln!("the longest wait: {longest:?}");
     assert!(longest < WAIT_MAX, "{longest:?}");

@@ -12,13 +12,12 @@ use std::os::unix::fs::PermissionsExt;
 
 use chloe::base::time::Time;
 use chloe::config::Config;
-use chloe::server::{Peer, STATE_HEAD_BYTES, Server, StateError};
+use chloe::server::{Peer, Server, StateError};
 use harness::{Folder, Process, eventually};
 use proptest::prelude::*;
 use real::{App, Client, Frame, WebSocket};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// A running Chloe that keeps its state in the folder.
 struct Running {
@@ -247,7 +246,7 @@ fn a_file_that_cannot_be_used_is_set_aside_with_a_word() {
         ("empty", b"", "was not written by Chloe"),
         ("newer", &newer, "by another version"),
         ("flipped", &flipped, "is damaged"),
-        ("cut", &whole[..whole.len() - 1], "should have"),
+        ("cut", &whole[..whole.len() - 1], "is damaged"),
     ] {
         fs::write(folder.path("state"), bytes).unwrap();
         let running = Running::start(&folder, name, &[]);
@@ -332,36 +331,48 @@ fn kept() -> (Vec<u8>, Time) {
     let key = server.handle_accept(now, peer).unwrap();
     let request = "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\ndata=x";
     server.handle_received(now, key, &mut request.as_bytes().to_vec());
-    (server.save(now), now)
+    let mut bytes = Vec::new();
+    server.save(now, &mut bytes).unwrap();
+    (bytes, now)
 }
 
-fn restored(bytes: &[u8], now: Time) -> Result<usize, StateError> {
+fn restored(mut bytes: &[u8], now: Time) -> Result<usize, StateError> {
     let mut server = Server::new(Config::default(), [2; 32], now);
-    let told = server.restore(now, bytes)?;
+    let length = bytes.len() as u64;
+    let told = server.restore(now, &mut bytes, length);
+    if told.is_err() {
+        // Nothing of it is there.
+        assert_eq!(restored_nothing(&mut server, now), 0);
+    }
+    let told = told?;
     Ok(told.publications as usize)
 }
 
-/// The file as the first version wrote it: of its parts there were three.
-fn first_version(mut bytes: Vec<u8>) -> Vec<u8> {
-    let mut end = STATE_HEAD_BYTES;
-    for _ in 0..3 {
-        let (length, _) = bytes[end..].split_first_chunk().unwrap();
-        end += 8 + u64::from_le_bytes(*length) as usize;
-    }
-    bytes.truncate(end);
-    bytes[8..12].copy_from_slice(&1_u32.to_le_bytes());
-    bytes[12..20].copy_from_slice(&((end - STATE_HEAD_BYTES) as u64).to_le_bytes());
-    let mut hash = Sha256::new();
-    hash.update(&bytes[..20]);
-    hash.update(&bytes[STATE_HEAD_BYTES..]);
-    bytes[20..STATE_HEAD_BYTES].copy_from_slice(&hash.finalize());
-    bytes
+/// How many publications a server has that is as new.
+fn restored_nothing(server: &mut Server, now: Time) -> usize {
+    let mut bytes = Vec::new();
+    server.save(now, &mut bytes).unwrap();
+    let mut other = Server::new(Config::default(), [3; 32], now);
+    let length = bytes.len() as u64;
+    let told = other.restore(now, &mut &bytes[..], length).unwrap();
+    told.publications as usize + told.sessions + told.messages
 }
 
 #[test]
-fn a_file_of_the_first_version_is_restored() {
-    let (bytes, now) = kept();
-    assert_eq!(restored(&first_version(bytes), now), Ok(1));
+fn a_file_of_another_version_is_not_restored() {
+    let (mut bytes, now) = kept();
+    for version in [1, 2, 4] {
+        bytes[8] = version;
+        let refused = restored(&bytes, now);
+        assert_eq!(refused, Err(StateError::Version(version.into())));
+    }
+}
+
+#[test]
+fn a_file_with_more_behind_it_is_not_restored() {
+    let (mut bytes, now) = kept();
+    bytes.push(0);
+    assert_eq!(restored(&bytes, now), Err(StateError::Damaged));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::base::names::{Epoch, Offset, Position};
 use crate::base::random::Random;
+use crate::base::record::{Damaged, Record};
 use crate::base::slots::Key;
 use crate::base::time::Time;
 
@@ -17,7 +18,6 @@ use super::pass::Pass;
 use super::promises::Promises;
 use super::retention::{Ages, Retention};
 use super::session::SessionKey;
-use super::snapshot::Snapshot;
 use super::tables::Tables;
 use super::values::{Head, Published};
 
@@ -139,16 +139,29 @@ impl Archive {
         }
     }
 
-    /// Makes the channels of a snapshot, nobody's readers yet.
+    /// Reads the channels of a hub that accepted `sequence` publications, and
+    /// makes them, nobody's readers yet.
+    ///
+    /// # Errors
+    /// No hub can have written them. [`Archive::clear`] is to follow.
     pub fn restore(
         &mut self,
         tables: &mut Tables,
         now: Time,
-        saved: &Snapshot<'_>,
-    ) -> Vec<Key<Channel>> {
-        self.sequence = saved.sequence;
+        record: &mut Record<'_>,
+        sequence: u64,
+    ) -> Result<Vec<Key<Channel>>, Damaged> {
+        self.sequence = sequence;
         let (ages, promises) = (&mut self.ages, &mut self.promises);
-        tables.restore_channels(now, saved, &self.retention, ages, promises)
+        tables.restore_channels(now, record, sequence, &self.retention, ages, promises)
+    }
+
+    /// Nothing was ever published.
+    pub fn clear(&mut self) {
+        self.sequence = 0;
+        self.pass = Pass::default();
+        self.ages = Ages::new(&self.retention);
+        self.promises = Promises::default();
     }
 
     /// Trims what was restored, and lets go of those of `channels` that nothing needs.

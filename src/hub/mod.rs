@@ -37,14 +37,13 @@ use std::sync::Arc;
 use crate::base::address::AddressKey;
 use crate::base::names::{ALL_CHANNEL, Epoch, Offset, Position, SESSION_CHANNEL, SessionId};
 use crate::base::random::Random;
-use crate::base::record::Damaged;
+use crate::base::record::{Damaged, Record, Writer, put_u64};
 use crate::base::slots::Key;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 
 use archive::Archive;
 use channel::Channel;
-use snapshot::Snapshot;
 use tables::Tables;
 
 pub use pending::Run;
@@ -388,30 +387,55 @@ impl Hub {
         self.tables.rewind(key, stream);
     }
 
-    /// Appends logs, epochs and sessions with their cursors to `out`. What was
+    /// Writes logs, epochs and sessions with their cursors to `out`. What was
     /// written to a stream that may yet have failed counts as not delivered.
-    pub fn save(&self, now: Time, out: &mut Vec<u8>) {
-        self.tables
-            .snapshot(now, self.archive.sequence())
-            .encode(out);
+    pub fn save(&self, now: Time, out: &mut Writer<'_>) {
+        put_u64(out, self.archive.sequence());
+        self.tables.save(now, out);
     }
 
-    /// Restores what [`Hub::save`] wrote, into a hub that is still empty. The
+    /// Restores what [`Hub::save`] wrote, which is all that `record` has left,
+    /// into a hub that is still empty. The
     /// sessions are asleep, and live as long as any that has just fallen asleep.
     /// Limits that are lower now cut off sessions and old publications.
     ///
     /// # Errors
-    /// No hub can have written the bytes. Nothing is restored then.
-    pub fn restore(&mut self, now: Time, bytes: &[u8]) -> Result<Restored, Damaged> {
-        let saved = Snapshot::decode(bytes)?;
-        let channels = self.archive.restore(&mut self.tables, now, &saved);
-        for session in saved.sessions.iter().take(self.limits.sessions) {
-            let key = self.tables.restore_session(session, &channels);
-            self.renew(now, key);
+    /// No hub can have written the bytes. The hub is empty then.
+    pub fn restore(&mut self, now: Time, record: &mut Record<'_>) -> Result<Restored, Damaged> {
+        let restored = self.read(now, record);
+        if restored.is_err() {
+            self.clear();
+        }
+        restored
+    }
+
+    fn read(&mut self, now: Time, record: &mut Record<'_>) -> Result<Restored, Damaged> {
+        let sequence = record.u64()?;
+        if sequence >= 1 << 62 {
+            return Err(Damaged);
+        }
+        let tables = &mut self.tables;
+        let channels = self.archive.restore(tables, now, record, sequence)?;
+        let ends_ms = now.after(self.limits.session_ttl_ms);
+        tables.restore_sessions(record, &channels, |tables, session| {
+            if tables.sessions.len() < self.limits.sessions {
+                let key = tables.restore_session(session, &channels);
+                tables.renew(key, ends_ms, &mut self.ends);
+            }
+        })?;
+        if !record.is_empty() {
+            return Err(Damaged);
         }
         // Only now is it known which of them anybody reads.
-        self.archive.tidy(&mut self.tables, now, channels);
-        Ok(self.tables.restored())
+        self.archive.tidy(tables, now, channels);
+        Ok(tables.restored())
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.tables = Tables::default();
+        self.ends = Timers::default();
+        self.archive.clear();
     }
 
     /// Lets go of what no session that is awake has yet to read. For the end,

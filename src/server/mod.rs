@@ -55,7 +55,7 @@ pub use self::conn::{Conn, ConnKey};
 pub use self::core::Action;
 pub use self::fanout::Transmit;
 pub use self::state::{
-    HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError, length as state_length,
+    CHECKSUM_BYTES as STATE_CHECKSUM_BYTES, HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError,
 };
 
 /// Connections that the queue of those to be flushed keeps room for.
@@ -302,24 +302,34 @@ impl Server {
 
     // ---- from one process to the next ---------------------------------------
 
-    /// What outlives the process: history, sessions with their cursors, and
-    /// messages that the app has not taken. For the end: the relay is stopped.
-    pub fn save(&mut self, now: Time) -> Vec<u8> {
+    /// Writes what outlives the process to `out`, piece by piece: history,
+    /// sessions with their cursors, and messages that the app has not taken.
+    /// Returns how many bytes that is. For the end: the relay is stopped.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn save(&mut self, now: Time, out: &mut dyn io::Write) -> io::Result<u64> {
         self.now = now;
         self.core.callbacks.keep();
         self.core.callbacks.abandon(now);
         // What has become of messages by then is remembered with them.
         self.pump();
-        state::save(&mut self.core, now)
+        state::save(&mut self.core, now, out)
     }
 
-    /// Takes over what [`Server::save`] gave, before anything else is handed in.
+    /// Takes over what [`Server::save`] wrote, the next `length` bytes of
+    /// `input`, before anything else is handed in.
     ///
     /// # Errors
-    /// It cannot be used. The server is as new then.
-    pub fn restore(&mut self, now: Time, bytes: &[u8]) -> Result<Restored, StateError> {
+    /// It cannot be used, or not be read. The server is as new then.
+    pub fn restore(
+        &mut self,
+        now: Time,
+        input: &mut dyn io::Read,
+        length: u64,
+    ) -> Result<Restored, StateError> {
         self.now = now;
-        let restored = state::restore(&mut self.core, now, bytes)?;
+        let restored = state::restore(&mut self.core, now, input, length)?;
         self.pump();
         Ok(restored)
     }

@@ -20,7 +20,12 @@ impl World {
     /// The process ends, and after a while the next one begins.
     pub fn succeed(&mut self, death: Death) {
         let keeps = !self.config.state_file.as_os_str().is_empty() && death != Death::Kill;
-        let state = keeps.then(|| self.server.save(self.now));
+        let state = keeps.then(|| {
+            let mut bytes = Vec::new();
+            let written = self.server.save(self.now, &mut bytes).expect("memory");
+            assert_eq!(written, bytes.len() as u64);
+            bytes
+        });
         let state = state.and_then(|bytes| self.store(bytes));
         if death == Death::Restart {
             self.say_goodbye();
@@ -36,7 +41,10 @@ impl World {
         let config = self.config.clone();
         self.server = Server::new(config, self.dice.bytes(), self.now);
         if let Some((bytes, whole)) = state {
-            let restored = self.server.restore(self.now, &bytes);
+            let restored = {
+                let length = bytes.len() as u64;
+                self.server.restore(self.now, &mut &bytes[..], length)
+            };
             assert_eq!(restored.is_ok(), whole, "{restored:?}");
         }
         let life = self.lives.last().copied().unwrap_or(0);

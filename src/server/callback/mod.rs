@@ -52,7 +52,7 @@ pub use event::Event;
 pub use limits::CallbackLimits;
 pub use outcome::{Answer, Failure, GivenUp, REMEMBERED, Refused};
 pub use queue::Message;
-pub use saved::check;
+pub use saved::{SavedMessage, decode as decode_saved};
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -66,7 +66,7 @@ use self::request::{Recipient, webhook_id};
 use self::verdict::{Blame, Verdict};
 use crate::base::outbox::Written;
 use crate::base::random::Random;
-use crate::base::record::Damaged;
+use crate::base::record::Writer;
 use crate::base::time::Time;
 use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
@@ -208,41 +208,30 @@ impl Callbacks {
         }
     }
 
-    /// Appends what is queued to `out`. What is out counts as queued: nobody
+    /// Writes what is queued to `out`. What is out counts as queued: nobody
     /// knows its fate, and the app can tell a second attempt by its `webhook-id`.
-    pub fn save(&mut self, now: Time, out: &mut Vec<u8>) {
+    pub fn save(&mut self, now: Time, out: &mut Writer<'_>) {
         self.keep();
         self.abandon(now);
         saved::encode(now, self.queue.waiting(), out);
     }
 
-    /// Queues what [`Callbacks::save`] wrote, and returns how many messages it
-    /// was. `tag` gives each the tag that it is to have now for the one it had.
+    /// Queues what [`Callbacks::save`] wrote, as [`decode_saved`] read it. `tag`
+    /// gives each the tag that it is to have now for the one it had.
     /// They grow old as before. What the limits leave no room for is given
     /// up, and logged so.
-    ///
-    /// # Errors
-    /// No relay can have written the bytes. Nothing is queued then.
-    pub fn restore(
-        &mut self,
-        now: Time,
-        bytes: &[u8],
-        tag: impl Fn(u64) -> u64,
-    ) -> Result<usize, Damaged> {
-        let messages = saved::decode(bytes)?;
-        let count = messages.len();
+    pub fn restore(&mut self, now: Time, messages: Vec<SavedMessage>, tag: impl Fn(u64) -> u64) {
         for saved in messages {
             let queued_ms = now.from_unix_ms(saved.queued_unix_ms);
-            let (message, webhook_id) = (saved.message(tag(saved.tag)), saved.webhook_id);
+            let (session, webhook_id, tag) = (saved.session, saved.webhook_id, tag(saved.tag));
+            let message = saved.message(tag);
             if self.queue.push(queued_ms, message, webhook_id).is_err() {
                 self.counters.given_up += 1;
-                let session = saved.session;
                 log::warn!("event=relay_given_up code=app_busy session={session:?}");
             }
         }
         self.full |= self.queue.is_high();
         self.dispatch(now);
-        Ok(count)
     }
 
     /// Whether no message is queued or out; after [`Callbacks::keep`], whether none is out.
