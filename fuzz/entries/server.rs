@@ -150,6 +150,8 @@ impl World {
         self.server
             .save(self.now, &mut left)
             .expect("memory takes all");
+        self.server.handle_handed_over(self.now);
+        self.turn();
         self.conns.clear();
         self.blocked.clear();
         self.life = self.life.wrapping_add(1);
