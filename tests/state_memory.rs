@@ -4,7 +4,6 @@
 #[path = "cli/harness.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]
 mod harness;
-#[allow(dead_code, reason = "each test file uses its part")]
 mod real;
 
 use std::fs;

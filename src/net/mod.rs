@@ -31,6 +31,7 @@ mod given;
 mod handle;
 mod linger;
 mod listener;
+mod course;
 mod resolve;
 
 #[cfg(test)]
@@ -54,11 +55,11 @@ use crate::base::slots::Key;
 use crate::base::time::Time;
 use crate::config::Config;
 use crate::server::{Action, ConnKey, Server, Transmit};
-use handle::Asked;
+use course::Course;
 use linger::{LINGER_SOCKETS, Lingering};
 use listener::Listeners;
 use resolve::Resolver;
-use socket::{Socket, Sockets, Stage, Stream};
+use socket::{Socket, Sockets, Stage, Stream, enqueue};
 
 /// How many events one poll hands out. More wait for the next turn.
 const EVENTS: usize = 1_024;
@@ -74,17 +75,6 @@ const _: () = assert!(
     usize::BITS >= 64,
     "a token holds a key of 64 bits: Chloe needs a 64-bit system"
 );
-
-/// How near its end a loop is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Course {
-    Serving,
-    /// It is to hand over, and listens until the server has settled.
-    Settling,
-    /// It is to hand over, and nobody listens.
-    DoorsClosed,
-    Draining,
-}
 
 /// The event loop with its listening sockets: bound, and not yet running.
 pub struct EventLoop {
@@ -211,7 +201,7 @@ impl EventLoop {
         server: &mut Server,
         hand_over: impl FnOnce(&mut Server),
     ) -> io::Result<()> {
-        if self.go_on(server)? == Course::Draining {
+        if self.go_on(server)? != Course::DoorsClosed {
             return Ok(());
         }
         hand_over(server);
@@ -233,32 +223,15 @@ impl EventLoop {
                 Ok(()) => {}
             }
             now = self.clock.now();
-            match self.handle.asked() {
-                Asked::End => return Ok(Course::Draining),
-                Asked::Drain => self.drain(server, now),
-                Asked::HandOver if self.course == Course::Serving => {
-                    self.course = Course::Settling;
-                    server.handle_restart(now);
-                }
-                _ => {}
-            }
+            let (course, listeners) = (&mut self.course, &mut self.listeners);
+            let asked = self.handle.asked();
+            course.heed(asked, now, server, listeners, self.poll.registry());
             self.turn(server, now, &events);
-            match self.course {
-                Course::Settling if server.is_settled() => {
-                    self.listeners.close(self.poll.registry(), true);
-                    self.course = Course::DoorsClosed;
-                    server.handle_doors_closed(now);
-                    // What is in the sockets by now is read before anything is saved.
-                    self.again = true;
-                }
-                Course::DoorsClosed if server.may_hand_over(now) => {
-                    return Ok(self.course);
-                }
-                Course::Draining if server.is_drained() && self.lingering.is_empty() => {
-                    return Ok(self.course);
-                }
-                _ => {}
+            if self.course.is_over(now, server, !self.lingering.is_empty()) {
+                return Ok(self.course);
             }
+            let (course, listeners) = (&mut self.course, &mut self.listeners);
+            self.again |= course.close_doors(now, server, listeners, self.poll.registry());
         }
     }
 
@@ -290,14 +263,6 @@ impl EventLoop {
         Some(Duration::from_millis(next.saturating_sub(now.ms)))
     }
 
-    fn drain(&mut self, server: &mut Server, now: Time) {
-        if self.course != Course::Draining {
-            self.course = Course::Draining;
-            self.listeners.close(self.poll.registry(), false);
-            server.handle_shutdown(now);
-        }
-    }
-
     fn take_events(&mut self, server: &mut Server, now: Time, events: &Events) {
         for key in self.unfinished.drain(..) {
             server.handle_writable(key);
@@ -325,20 +290,11 @@ impl EventLoop {
             self.dead.extend(closed);
             return;
         };
-        let ended = event.is_error() || event.is_read_closed();
-        let news = match socket.stage {
-            Stage::Connecting => event.is_writable() || ended,
-            Stage::Open => event.is_readable() || ended,
-            // A half-closed socket is readable for ever; only an error is new.
-            Stage::Finished => event.is_error(),
-        };
-        if news {
-            socket.readable |= event.is_readable() || ended;
-            socket.ending |= ended;
+        let was_writable = socket.writable;
+        if socket.take_event(event) {
             enqueue(&mut self.ready, key, socket);
         }
-        if event.is_writable() && !socket.writable && socket.stage != Stage::Connecting {
-            socket.writable = true;
+        if socket.writable && !was_writable {
             server.handle_writable(key);
         }
     }
@@ -540,12 +496,5 @@ impl EventLoop {
             self.dead.clear();
             self.listeners.resume();
         }
-    }
-}
-
-fn enqueue(ready: &mut VecDeque<ConnKey>, key: ConnKey, socket: &mut Socket) {
-    if !socket.queued {
-        socket.queued = true;
-        ready.push_back(key);
     }
 }

@@ -173,7 +173,7 @@ fn send_over(core: &mut Core, now: Time, key: ConnKey) {
             }
             return core.queue_flush(key);
         }
-        Role::Lane(_) | Role::Reading => return,
+        Role::Lane(_) => return,
     };
     let half = is_half_here(http);
     match &http.phase {

@@ -31,6 +31,7 @@ mod stream;
 mod api;
 mod router;
 mod leave;
+mod due;
 mod relay;
 mod state;
 mod counts;
@@ -46,7 +47,7 @@ use crate::config::Config;
 use crate::transport::contract;
 use crate::wire::websocket::close::NORMAL;
 
-use conn::{Phase, Role};
+use conn::Role;
 use core::Core;
 use leaving::Stage;
 
@@ -201,48 +202,18 @@ impl Server {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time) {
         self.now = now;
-        while let Some(due) = self.core.timers.take_due(now.ms) {
-            for key in due {
-                self.late(now, key);
-            }
-        }
-        while let Some(due) = self.core.paces.waiting.take_due(now.ms) {
-            due.into_iter()
-                .for_each(|key| stream::go_on(&mut self.core, now, key));
-        }
-        leave::look(&mut self.core, now);
-        if !self.core.leaving.is_handed_over() {
-            self.handle_age(now);
-        }
+        due::handle(&mut self.core, now);
         self.pump();
-    }
-
-    /// What is too old goes, and what the relay waits for is over.
-    fn handle_age(&mut self, now: Time) {
-        if self.hub_due_ms().is_some_and(|at_ms| at_ms <= now.ms) {
-            let core = &mut self.core;
-            core.hub.expire(now);
-            let hub = &core.hub;
-            core.acks
-                .forget_ended(|session| hub.session(session).is_some());
-        }
-        if self.core.drained_by_ms.is_some_and(|by_ms| by_ms <= now.ms) {
-            leave::end(&mut self.core, now);
-        }
-        if self
-            .core
-            .callbacks
-            .poll_timeout()
-            .is_some_and(|at_ms| at_ms <= now.ms)
-        {
-            self.core.callbacks.handle_timeout(now);
-        }
     }
 
     /// Begins to stop: nothing new is taken, what was accepted is delivered,
     /// streams are closed, polls answered, relays finished.
     pub fn handle_shutdown(&mut self, now: Time) {
-        self.leave(now);
+        self.now = now;
+        if !self.core.is_draining() {
+            leave::begin(&mut self.core, now, false);
+            self.pump();
+        }
     }
 
     /// Begins to hand over to another process. Everyone is served on, until
@@ -280,15 +251,6 @@ impl Server {
             true => leave::go_over(&mut self.core, now),
             false => leave::begin(&mut self.core, now, true),
         }
-        self.pump();
-    }
-
-    fn leave(&mut self, now: Time) {
-        self.now = now;
-        if self.core.is_draining() {
-            return;
-        }
-        leave::begin(&mut self.core, now, false);
         self.pump();
     }
 
@@ -338,19 +300,7 @@ impl Server {
 
     /// When [`Server::handle_timeout`] has something to do, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let handed_over = self.core.leaving.is_handed_over();
-        let ages = [self.hub_due_ms(), self.core.callbacks.poll_timeout()];
-        let ages = ages.into_iter().flatten().filter(|_| !handed_over);
-        [
-            self.core.timers.next_ms(),
-            self.core.paces.waiting.next_ms(),
-            ages.min(),
-            self.core.drained_by_ms.filter(|by_ms| *by_ms > self.now.ms),
-            self.core.leaving.next_ms(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        due::next_ms(&self.core, self.now.ms)
     }
 
     /// The next thing to do for the event loop.
@@ -475,46 +425,6 @@ impl Server {
             core.actions.push_back(Action::ResumeRead { key });
         }
         self.pump();
-    }
-
-    /// Logs sleep in whole seconds: what is too old may be so a little longer.
-    fn hub_due_ms(&self) -> Option<u64> {
-        let due_ms = self.core.hub.poll_timeout()?;
-        Some(due_ms.next_multiple_of(1_000))
-    }
-
-    /// A timer of the connection fired; its deadline may have moved since.
-    fn late(&mut self, now: Time, key: ConnKey) {
-        let core = &mut self.core;
-        let Some(conn) = core.conns.get_mut(key) else {
-            return;
-        };
-        if conn.timer_ms > now.ms {
-            // Left over from before the deadline moved ahead: another will come.
-            // Set anew, each would live on, and they would be ever more.
-            return;
-        }
-        conn.timer_ms = u64::MAX;
-        if conn
-            .deadline_ms(&core.config)
-            .is_none_or(|at_ms| at_ms > now.ms)
-        {
-            return core.arm(key);
-        }
-        let stuck_at_ms = conn.stuck_at_ms(&core.config);
-        if stuck_at_ms.is_some_and(|at_ms| at_ms <= now.ms) {
-            return fanout::cut(core, now, key);
-        }
-        match &conn.role {
-            Role::Http(http) if matches!(http.phase, Phase::Polling(_)) => {
-                polls::due(core, now, key)
-            }
-            Role::Http(_) => router::late(core, now, key),
-            Role::WebSocket(_) => stream::due(core, now, key),
-            Role::Lane(_) => {}
-        }
-        // What was just said may have to wait for the peer, and that has a limit too.
-        core.arm(key);
     }
 
     /// Does what the relay asks for, and passes on what it has to tell.
