@@ -57,7 +57,7 @@ fn who_may_publish_without_a_secret_and_with_one() {
     assert_eq!(ask(&open, "channel=x", "").0, 400);
     assert_eq!(ask(&open, "data=x", "Content-Type: text/xml\r\n").0, 415);
     assert_eq!(ask(&open, "data=x&session=1", "").0, 404);
-    let closed = Chloe::start(&["secret=trotter-secret"]);
+    let closed = Chloe::start(&["secret=trotter-secret", "allow_md5=true"]);
     let refused = (401, "unauthenticated".to_owned());
     assert_eq!(ask(&closed, "data=hi", ""), refused);
     assert_eq!(

@@ -159,14 +159,14 @@ fn what_the_relay_did_not_take_may_be_repeated() {
     );
     assert_eq!(first.status, 200);
     let refused = xhr_post(&mut client, &message(&session, 2, "2"));
-    assert_eq!(refused.status, 503);
+    assert_eq!(refused.status, 429);
     assert_eq!(json(&refused.text())["code"], "app_busy");
     let app = App::on(std::net::TcpListener::bind(address).unwrap());
     app.next().ok(&app);
     let post = std::thread::spawn(move || {
         loop {
             let answer = xhr_post(&mut client, &message(&session, 2, "2"));
-            if answer.status != 503 {
+            if answer.status != 429 {
                 return answer.status;
             }
         }

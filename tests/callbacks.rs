@@ -148,7 +148,7 @@ fn an_app_that_never_answers_is_given_up_in_time_and_the_sender_told() {
 #[test]
 fn with_a_secret_the_app_can_verify_what_it_gets() {
     let app = App::start();
-    let chloe = Chloe::start(&[&app.setting(), "secret=swordfish"]);
+    let chloe = Chloe::start(&[&app.setting(), "secret=swordfish", "allow_md5=true"]);
     let mut page = chloe.websocket();
     say(&mut page, "trotter");
     let asked = app.next();
@@ -161,8 +161,10 @@ fn with_a_secret_the_app_can_verify_what_it_gets() {
         asked.field("webhook-id").unwrap(),
         asked.field("webhook-timestamp").unwrap(),
     );
-    let signature = secret.webhook_signature(id, time.parse().unwrap(), b"trotter");
-    assert_eq!(asked.field("webhook-signature"), Some(signature.as_str()));
+    // As the libraries of Standard Webhooks read it: what they do not know is skipped.
+    let signature = secret.sign_v1(id, time.parse().unwrap(), b"trotter");
+    let all = asked.field("webhook-signature").unwrap();
+    assert!(all.split(' ').any(|one| one == signature), "{all}");
     asked.ok(&app);
 }
 

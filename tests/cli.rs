@@ -4,6 +4,9 @@
 #[allow(dead_code, reason = "each test file uses its part")]
 mod harness;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use harness::{Folder, Socket, eventually, get, outcome};
 use rustix::process::Signal;
 
@@ -40,7 +43,19 @@ fn a_configuration_is_checked() {
     let folder = Folder::new("check");
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/chloe.toml");
     let said = folder.run(&["check", example]).good();
-    assert_eq!(said, format!("{example} is good.\n"));
+    // It has no secret: the app takes messages from whoever reaches it.
+    let (first, open) = said.split_once('\n').unwrap();
+    assert_eq!(first, format!("{example} is good."));
+    assert!(open.contains("http://localhost:4567/updates"), "{open}");
+    assert!(open.contains("deny"), "{open}");
+    let secret = folder.write("secret.toml", "secret = \"Trotter\"\n");
+    let said = folder.run(&["check", &secret]).good();
+    assert_eq!(said, format!("{secret} is good.\n"));
+    let said = folder.run(&["check", "--config", &secret]).good();
+    assert_eq!(
+        said,
+        format!("The settings are good, with those of {secret}.\n")
+    );
     folder.run(&["check"]).good();
 
     let bad = folder.write("bad.toml", "port = 1\nprot = 2\n");
@@ -261,6 +276,10 @@ fn what_is_sent_is_heard_and_signed() {
     let send = |first: &[&'static str]| folder.run(&words(first, &flags));
     send(&["send", "pumpkin", "Dinner is ready"]).good();
     send(&["send", "to everyone"]).good();
+    // A variable of a script that is not set must not reach everyone.
+    for data in ["oops", "-"] {
+        send(&["send", "", data]).bad(2, &["channel is empty"]);
+    }
     send(&["send", "pumpkin", "1 + 1 = 2 & \u{e9}"]).good();
     let lines = words(&["send", "pumpkin", "-"], &flags);
     folder.run_with_input(&lines, b"one\ntwo\n\nthree").good();
@@ -362,4 +381,30 @@ fn the_demo_answers() {
     demo.signal(Signal::INT);
     assert_eq!(demo.wait().code(), Some(0));
     assert_eq!(folder.read("demo.err"), "");
+}
+
+#[test]
+fn a_proxy_that_is_not_trusted_is_told_of_once() {
+    let folder = Folder::new("proxy");
+    let mut server = folder.serve("server", &words(&HERE, &["--trusted-proxies", "192.0.2.1"]));
+    let port = folder.port("server.err");
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        let request = "GET /chloe/ping HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.9\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("pong"), "{answer}");
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let log = folder.read("server.err");
+    assert_eq!(log.matches("event=proxy_not_trusted").count(), 1, "{log}");
+    let line = folder.line("server.err", "event=proxy_not_trusted");
+    assert!(
+        line.contains("WARN") && line.contains("peer=127.0.0.1"),
+        "{line}"
+    );
+    assert!(line.contains("all its visitors count as one"), "{line}");
+    assert!(line.contains("trusted_proxies"), "{line}");
 }

@@ -39,7 +39,7 @@ fn a_large_file_to_a_fast_reader_is_written_over_many_turns() {
     let mut server = Server::new(config, [1; 32], now);
     let peer = Peer::Tcp(([127, 0, 0, 1], 9).into());
     let key = server.handle_accept(now, peer).unwrap();
-    let mut request = *b"GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut request = *b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n";
     server.handle_received(now, key, &mut request);
 
     let (mut all_bytes, mut turns) = (0, 0);
@@ -83,7 +83,7 @@ fn with_readers(config: Config, count: usize) -> (Server, Vec<ConnKey>) {
     let mut server = Server::new(config, [1; 32], NOW);
     let open = |server: &mut Server| {
         let key = accept(server);
-        let handshake = "GET /chloe/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+        let handshake = "GET /chloe/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         ask(server, key, handshake);
@@ -105,7 +105,8 @@ fn write(server: &mut Server, key: ConnKey) -> usize {
 fn publish(server: &mut Server, key: ConnKey, channel: &str) {
     let body = format!("data={}&channel={channel}", "x".repeat(100));
     let length = body.len();
-    let head = format!("POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    let head =
+        format!("POST /send HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
     ask(server, key, &(head + &body));
 }
 
@@ -119,7 +120,7 @@ fn answers_and_a_fan_out_take_turns() {
         ask(
             &mut server,
             asker,
-            "GET /chloe/ping HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /chloe/ping HTTP/1.1\r\nHost: localhost\r\n\r\n",
         );
     }
     let mut order = Vec::new();
@@ -159,7 +160,7 @@ fn what_is_published_runs_ahead_of_its_readers_only_so_far() {
     ask(
         &mut server,
         asker,
-        "GET /chloe/ping HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /chloe/ping HTTP/1.1\r\nHost: localhost\r\n\r\n",
     );
     assert!(!server.is_held_back(asker));
     assert!(!server.is_held_back(readers[0]));

@@ -56,6 +56,8 @@ fn corpus() -> Vec<Vec<u8>> {
         r#"{"type":"channel-unsubscribe","channel":"news","id":2}"#,
         r#"{"type":"message","data":"to the app","id":3}"#,
         r#"{"type":"message","data":{"not":"a string"}}"#,
+        r#"{"type":"message","data":"1","data":"2","x":{"a":[{"b":1,"b":2}]}}"#,
+        r#"{"type":"channel-subscribe","channel":"\ud83d","id":4}"#,
     ] {
         let mut frame = Vec::new();
         encode_masked_frame(&mut frame, Opcode::Text, text.as_bytes(), [1, 2, 3, 4]);
@@ -87,6 +89,7 @@ impl Noise {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let config = Config {
+            server_names: vec!["a".to_owned()],
             history_size: 50,
             history_total_bytes: 1 << 18,
             relay_queue_messages: 20,

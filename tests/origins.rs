@@ -18,6 +18,7 @@ fn open_to_both() -> Driven {
 }
 
 fn allow_both(config: &mut Config) {
+    config.server_names = vec!["a".to_owned()];
     config.allowed_origins = ["http://home.example", "http://other.example"]
         .map(str::to_owned)
         .to_vec();

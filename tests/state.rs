@@ -199,8 +199,7 @@ fn what_is_sent_again_to_the_next_process_is_not_published_again() {
     let send = |running: &Running, data: &str| {
         let (body, mut client) = (format!("data={data}"), running.client());
         let length = body.len();
-        let head =
-            "POST /send HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nIdempotency-Key: k";
+        let head = "POST /send HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nIdempotency-Key: k";
         client.write(format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes());
         let answer = client.read_answer();
         let repeated = answer.field("Idempotency-Replayed") == Some("true");
@@ -271,7 +270,7 @@ fn a_file_that_cannot_be_taken_away_is_not_restored() {
     let line = folder.line("second.err", "event=state_file_stays");
     assert!(line.contains("write to the folder"), "{line}");
     let all = second.client().get("/channels//all").text();
-    assert!(all.contains(r#""offset":0,"#), "{all}");
+    assert!(all.contains(r#"-0""#), "nobody knows of it: {all}");
     second.stop();
     fs::remove_dir(folder.path("state.taken")).unwrap();
     let third = Running::start(&folder, "third", &[]);
@@ -329,7 +328,7 @@ fn kept() -> (Vec<u8>, Time) {
     let mut server = Server::new(Config::default(), [1; 32], now);
     let peer = Peer::Tcp(([127, 0, 0, 1], 9).into());
     let key = server.handle_accept(now, peer).unwrap();
-    let request = "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\ndata=x";
+    let request = "POST /send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\ndata=x";
     server.handle_received(now, key, &mut request.as_bytes().to_vec());
     let mut bytes = Vec::new();
     server.save(now, &mut bytes).unwrap();
@@ -361,7 +360,7 @@ fn restored_nothing(server: &mut Server, now: Time) -> usize {
 #[test]
 fn a_file_of_another_version_is_not_restored() {
     let (mut bytes, now) = kept();
-    for version in [1, 2, 4] {
+    for version in [1, 2, 3, 5] {
         bytes[8] = version;
         let refused = restored(&bytes, now);
         assert_eq!(refused, Err(StateError::Version(version.into())));

@@ -107,9 +107,6 @@ impl Way {
         let data = utf8_percent_encode(&text, NON_ALPHANUMERIC);
         match self {
             Way::Jsonp => http.ask("GET", &format!("/chloe/jsonp.js?data={data}"), &[], ""),
-            Way::Xhr if message["type"] == "poll" => {
-                http.ask("GET", &format!("/chloe/xhr/1?data={data}"), &[], "")
-            }
             Way::Xhr => {
                 let kind = ("Content-Type", "application/x-www-form-urlencoded");
                 http.ask("POST", "/chloe/xhr", &[kind], &format!("data={data}"))

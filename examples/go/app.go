@@ -3,15 +3,19 @@
 package main
 
 import (
-	"crypto/md5"
-	"crypto/subtle"
-	"encoding/hex"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 )
 
 var (
@@ -41,18 +45,36 @@ func env(name, otherwise string) string {
 	return otherwise
 }
 
-func signature(data string) string {
-	sum := md5.Sum([]byte(data + secret))
-	return hex.EncodeToString(sum[:])
+// genuine tells whether Chloe sent the request, within the last five minutes.
+func genuine(r *http.Request, body []byte) bool {
+	h := r.Header.Get
+	at, _ := strconv.ParseInt(h("webhook-timestamp"), 10, 64)
+	if age := time.Since(time.Unix(at, 0)).Abs(); age > 5*time.Minute {
+		return false
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	for _, line := range []string{
+		"chloe1", "to-app", h("webhook-id"), h("webhook-timestamp"), r.Method, r.RequestURI,
+		h("X-Chloe-Session"), h("X-Chloe-User"), h("X-Chloe-Channel"),
+	} {
+		io.WriteString(mac, line+"\n")
+	}
+	mac.Write(body)
+	expected := []byte("chloe1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	return slices.ContainsFunc(strings.Fields(h("webhook-signature")), func(given string) bool {
+		return hmac.Equal([]byte(given), expected)
+	})
 }
 
 // publish sends data to one browser (to is "session") or to a channel (to is "channel").
 func publish(data, to, name string) {
 	form := url.Values{"data": {data}, to: {name}}
+	request, _ := http.NewRequest("POST", chloe+"/send", strings.NewReader(form.Encode()))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if secret != "" {
-		form.Set("sig", signature(data))
+		request.Header.Set("Authorization", "Bearer "+secret)
 	}
-	answer, err := http.PostForm(chloe+"/send", form)
+	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		log.Print(err)
 		return
@@ -66,11 +88,11 @@ func updates(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	said, claimed := string(body), r.Header.Get("x-chloe-signature")
-	if secret != "" && subtle.ConstantTimeCompare([]byte(claimed), []byte(signature(said))) != 1 {
+	if secret != "" && !genuine(r, body) {
 		w.WriteHeader(http.StatusUnauthorized) // it was not Chloe who called
 		return
 	}
+	said := string(body)
 	publish("You said: "+said, "session", r.Header.Get("X-Chloe-Session"))
 	publish("Someone said: "+said, "channel", "room")
 }

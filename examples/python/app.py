@@ -2,12 +2,13 @@
 
 It serves a page, takes what browsers send, and answers through POST /send.
 """
-import hashlib
+import base64
 import hmac
 import os
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 CHLOE = "http://localhost:" + os.environ.get("CHLOE_PORT", "8901")
 SECRET = os.environ.get("CHLOE_SECRET", "")  # the same as `secret` in chloe.toml
@@ -28,16 +29,24 @@ PAGE = """<!doctype html>
 """ % CHLOE
 
 
-def signature(data: bytes) -> str:
-    return hashlib.md5(data + SECRET.encode()).hexdigest()
+def genuine(method: str, target: str, headers, body: bytes) -> bool:
+    """Whether Chloe sent the request, within the last five minutes."""
+    lines = ["chloe1", "to-app", headers.get("webhook-id", ""),
+             headers.get("webhook-timestamp", ""), method, target]
+    lines += [headers.get("X-Chloe-" + name, "") for name in ("Session", "User", "Channel")]
+    signed = "".join(line + "\n" for line in lines).encode() + body
+    expected = b"chloe1," + base64.b64encode(hmac.digest(SECRET.encode(), signed, "sha256"))
+    given = headers.get("webhook-signature", "").encode().split()
+    at = lines[3] if lines[3].isdecimal() else "0"
+    return abs(time.time() - int(at)) <= 300 and any(
+        hmac.compare_digest(expected, one) for one in given)
 
 
 def publish(data: str, **to: str) -> None:
     """Sends data to one browser (session=...) or to a channel (channel=...)."""
-    form = {"data": data, **to}
-    if SECRET:
-        form["sig"] = signature(data.encode())
-    urlopen(CHLOE + "/send", urlencode(form).encode()).close()
+    headers = {"Authorization": "Bearer " + SECRET} if SECRET else {}
+    form = urlencode({"data": data, **to}).encode()
+    urlopen(Request(CHLOE + "/send", form, headers)).close()
 
 
 class App(BaseHTTPRequestHandler):
@@ -48,8 +57,7 @@ class App(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         said = self.rfile.read(int(self.headers["Content-Length"]))
-        claimed = self.headers.get("x-chloe-signature", "")
-        if SECRET and not hmac.compare_digest(claimed, signature(said)):
+        if SECRET and not genuine(self.command, self.path, self.headers, said):
             return self.answer(401)  # it was not Chloe who called
         publish("You said: " + said.decode(), session=self.headers["X-Chloe-Session"])
         publish("Someone said: " + said.decode(), channel="room")

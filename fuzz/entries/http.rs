@@ -4,7 +4,7 @@
 use chloe::transport::{self, Way};
 use chloe::wire::http::{
     Decoded, DecodedResponse, HttpError, HttpLimits, Request, RequestDecoder, ResponseDecoder,
-    encode_chunk, encode_last_chunk, peek,
+    Waiting, encode_chunk, encode_last_chunk, peek,
 };
 use chloe::wire::{url, websocket};
 
@@ -35,7 +35,12 @@ fn requests(input: &[u8], size: usize) -> Seen {
         let mut at = 0;
         loop {
             match decoder.decode(&kept[at..], &LIMITS) {
-                Ok(Decoded::NeedMore { .. }) => break,
+                Ok(Decoded::NeedMore { state, .. }) => {
+                    let head = decoder.head(&kept[at..]).expect("it was read before");
+                    assert_eq!(head.is_some(), state == Waiting::Body);
+                    head.iter().for_each(check);
+                    break;
+                }
                 Ok(Decoded::Request { request, consumed }) => {
                     assert!(consumed > 0 && consumed <= kept.len() - at);
                     check(&request);

@@ -352,6 +352,7 @@ impl World {
 /// root of its random choices: no two processes make the same ones.
 pub fn fresh(now: Time, life: u8) -> Server {
     let config = Config {
+        server_names: vec!["a".to_owned()],
         history_size: 5,
         history_bytes: 1 << 12,
         history_total_bytes: 1 << 13,

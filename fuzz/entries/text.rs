@@ -5,9 +5,11 @@ use chloe::base::time::Time;
 use chloe::transport::contract::Call;
 use chloe::wire::envelope::{self, DataRef, json};
 use chloe::wire::jsonp;
-use chloe::wire::signature::{Secret, WebhookHeaders};
+use chloe::wire::signature::{
+    Accept, Covered, Direction, OWN_ID_PREFIX, Secret, SignatureError, WebhookHeaders,
+};
 use chloe::wire::url::{HttpUrl, decode_path, parse_origin};
-use chloe::wire::urlencoded::{browser_data, encode_form, form_pairs};
+use chloe::wire::urlencoded::{Pair, browser_data, encode_form, form_pairs};
 
 /// What was understood is written as deliveries and errors, and those are read back.
 pub fn envelope(data: &[u8]) {
@@ -82,13 +84,20 @@ pub fn urlencoded(data: &[u8]) {
     let pairs: Vec<_> = form_pairs(data).collect();
     let borrowed: Vec<_> = pairs
         .iter()
-        .map(|(name, value)| (&**name, &**value))
+        .map(|pair| (&*pair.name, &*pair.value))
         .collect();
     let form = encode_form(&borrowed);
     let again: Vec<_> = form_pairs(form.as_bytes()).collect();
-    assert_eq!(again, pairs, "{form}");
+    let whole: Vec<_> = pairs
+        .iter()
+        .map(|pair| Pair {
+            utf8: true,
+            ..pair.clone()
+        })
+        .collect();
+    assert_eq!(again, whole, "{form}");
     if let Some(text) = browser_data(data) {
-        // Nothing is made longer than it came, but for Latin-1 and U+FFFD.
+        // Nothing is made longer than it came, but for Latin-1.
         assert!(text.len() <= 3 * data.len());
     }
     let plain: String = String::from_utf8_lossy(data)
@@ -142,14 +151,27 @@ pub fn signature(data: &[u8]) {
     };
     // What stands there is no signature of a body that is not known yet.
     let body = format!("{body}, and what nobody has signed");
+    let send = Covered {
+        method: "POST",
+        target: "/send",
+        ..Covered::default()
+    };
     let verify = |timestamp, signature| {
-        secret.verify_webhook(&headers(timestamp, signature), body.as_bytes(), now)
+        let headers = headers(timestamp, signature);
+        secret.verify_webhook(&headers, &send, body.as_bytes(), now, Accept::V1OrChloe1)
     };
     assert!(verify(timestamp, signature).is_err());
     assert!(!secret.verify_md5(body.as_bytes(), signature));
     let _ = secret.verify_bearer(signature);
 
-    let right = secret.webhook_signature(id, 1_700_000_000, body.as_bytes());
+    // Chloe signs for the app whatever browsers say, and accepts none of it.
+    let to_app = secret.sign_chloe1(Direction::ToApp, id, 1_700_000_000, &send, body.as_bytes());
+    assert!(verify("1700000000", &to_app).is_err());
+    let right = secret.sign_v1(id, 1_700_000_000, body.as_bytes());
+    if id.starts_with(OWN_ID_PREFIX) {
+        assert_eq!(verify("1700000000", &right), Err(SignatureError::OwnId));
+        return;
+    }
     assert_eq!(verify("1700000000", &right), Ok(()));
     let several = format!("{} {right}", signature.replace(char::is_whitespace, "_"));
     assert_eq!(verify("1700000000", &several), Ok(()), "one of several");

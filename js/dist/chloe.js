@@ -85,11 +85,11 @@
       message.channel || channel
     );
   }
+  function wellFormed(text) {
+    return text.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (found) => found[1] ? found : "\uFFFD");
+  }
   function encode(message) {
-    return JSON.stringify(
-      message,
-      (_key, value) => typeof value === "string" ? value.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (found) => found[1] ? found : "\uFFFD") : value
-    );
+    return JSON.stringify(message, (_key, value) => typeof value === "string" ? wellFormed(value) : value);
   }
   function decode(text) {
     try {
@@ -380,32 +380,40 @@
     settle(channel, position, recovered) {
       if (!position) return true;
       const colon = position.lastIndexOf(":");
+      if (colon < 0) {
+        this._places.set(channel, { offset: 0, moment: position });
+        return true;
+      }
       const epoch = position.slice(0, colon);
       const offset = +position.slice(colon + 1);
       const place = this._places.get(channel);
       const known = place && place.epoch;
-      const ours = place && (place.offset >= offset ? !known || known === epoch : recovered && known === epoch);
+      const lost = place && place.old && !recovered;
+      const ours = place && !lost && (place.offset >= offset ? !known || known === epoch : recovered && known === epoch);
       this._places.set(channel, { epoch, offset: ours ? place.offset : offset });
       return !place || !!recovered || !!ours && !known;
     }
     /** A session of its own begins: nobody will tell any more of which life an offset was. */
     begin() {
-      this._places.forEach((place, channel) => (!place.epoch || channel === SESSION) && this.forget(channel));
+      this._places.forEach((place, channel) => {
+        if (place.moment && !place.epoch) place.old = true;
+        else if (!place.epoch || channel === SESSION) this.forget(channel);
+      });
     }
     /** Forgets a channel: whoever subscribes to it again starts with what comes then. */
     forget(channel) {
       this._places.delete(channel);
     }
-    /** `epoch:offset` of a channel, if both are known. */
+    /** `epoch:offset` of a channel, if both are known; or else the moment from which it is wanted. */
     of(channel) {
       const place = this._places.get(channel);
-      return place && place.epoch ? place.epoch + ":" + place.offset : void 0;
+      return place && (place.epoch ? place.epoch + ":" + place.offset : place.moment);
     }
-    /** All that is known, as messages carry it. */
-    table() {
+    /** All that is known, as messages carry it. A poll names no moments: they acknowledge nothing. */
+    table(moments) {
       const table = /* @__PURE__ */ Object.create(null);
-      this._places.forEach((_place, channel) => {
-        const position = this.of(channel);
+      this._places.forEach((place, channel) => {
+        const position = (moments || place.epoch) && this.of(channel);
         if (position) table[channel] = position;
       });
       return table;
@@ -501,7 +509,7 @@
       this._request(message, WAIT_MS, (answer) => {
         if (answer && answer.code !== "unknown_session") {
           const later = answer.type === "error" && answer.temporary && answer.code !== "app_unavailable";
-          if (later) this._timers[1] = setTimeout(next, this._backoff.next());
+          if (later) this._timers[1] = setTimeout(next, this._backoff.next() + (answer.after || 0) * 1e3);
           else {
             this._backoff.failures = 0;
             next(answer);
@@ -691,7 +699,6 @@
   WebSocketTransport.transportName = "websocket";
 
   // src/transports/xhr.ts
-  var URL_LENGTH_MAX2 = 2e3;
   var XhrTransport = class extends PollingTransport {
     constructor() {
       super(...arguments);
@@ -706,19 +713,15 @@
     }
     _request(message, limitMs, done) {
       const request = new XMLHttpRequest();
-      const body = "data=" + encodeURIComponent(encode(message));
-      const url = urlOf(this._link.address, "http", "/chloe/xhr");
-      const pollUrl = url + "/" + Date.now() + "?" + body;
-      const get = message.type === "poll" && pollUrl.length <= URL_LENGTH_MAX2;
       this._requests.push(request);
       request.onloadend = () => {
         this._requests = this._requests.filter((other) => other !== request);
         if (!this._closed) done(answerOf(request));
       };
-      request.open(get ? "GET" : "POST", get ? pollUrl : url);
+      request.open("POST", urlOf(this._link.address, "http", "/chloe/xhr"));
       request.timeout = limitMs;
-      if (!get) request.setRequestHeader("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
-      request.send(get ? null : body);
+      request.setRequestHeader("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
+      request.send("data=" + encodeURIComponent(encode(message)));
     }
   };
   XhrTransport.transportName = "xhr";
@@ -726,9 +729,18 @@
     const { status, responseText } = request;
     if (!status) return void 0;
     const answer = decode(responseText);
-    if (status < 300 || answer && answer.type === "error") return answer;
-    const temporary = status === 429 || status >= 500;
-    return { type: "error", code: "http_" + status, message: responseText || "HTTP status " + status, temporary };
+    if (status < 300) return answer;
+    const refused = answer && answer.type === "error" ? answer : (
+      // Some other server's words, a proxy's perhaps.
+      {
+        type: "error",
+        code: "http_" + status,
+        message: responseText || "HTTP status " + status,
+        temporary: status === 429 || status >= 500
+      }
+    );
+    refused.after = +request.getResponseHeader("Retry-After");
+    return refused;
   }
 
   // src/client.ts
@@ -796,6 +808,7 @@
       if (typeof channel !== "string" || callback && typeof callback !== "function") {
         throw new TypeError("subscribe() takes the name of a channel and a function.");
       }
+      if (wellFormed(channel) !== channel) throw new TypeError("A channel name cannot contain half of a surrogate pair.");
       const isNew = !this._subscriptions.has(channel);
       this._subscriptions.add(channel, callback);
       if (!isNew) return;
@@ -828,9 +841,9 @@
           type: "connect",
           version: VERSION,
           sessionId: this._session,
-          positions: this._positions.table()
+          positions: this._positions.table(true)
         }),
-        positions: () => this._positions.table(),
+        positions: () => this._positions.table(false),
         sessionId: () => this._session,
         opened: (answer) => this._resume(answer),
         received: (message) => this._receive(message),

@@ -83,11 +83,11 @@ function failureOf(message, channel) {
     message.channel || channel
   );
 }
+function wellFormed(text) {
+  return text.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (found) => found[1] ? found : "\uFFFD");
+}
 function encode(message) {
-  return JSON.stringify(
-    message,
-    (_key, value) => typeof value === "string" ? value.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (found) => found[1] ? found : "\uFFFD") : value
-  );
+  return JSON.stringify(message, (_key, value) => typeof value === "string" ? wellFormed(value) : value);
 }
 function decode(text) {
   try {
@@ -378,32 +378,40 @@ var Positions = class {
   settle(channel, position, recovered) {
     if (!position) return true;
     const colon = position.lastIndexOf(":");
+    if (colon < 0) {
+      this._places.set(channel, { offset: 0, moment: position });
+      return true;
+    }
     const epoch = position.slice(0, colon);
     const offset = +position.slice(colon + 1);
     const place = this._places.get(channel);
     const known = place && place.epoch;
-    const ours = place && (place.offset >= offset ? !known || known === epoch : recovered && known === epoch);
+    const lost = place && place.old && !recovered;
+    const ours = place && !lost && (place.offset >= offset ? !known || known === epoch : recovered && known === epoch);
     this._places.set(channel, { epoch, offset: ours ? place.offset : offset });
     return !place || !!recovered || !!ours && !known;
   }
   /** A session of its own begins: nobody will tell any more of which life an offset was. */
   begin() {
-    this._places.forEach((place, channel) => (!place.epoch || channel === SESSION) && this.forget(channel));
+    this._places.forEach((place, channel) => {
+      if (place.moment && !place.epoch) place.old = true;
+      else if (!place.epoch || channel === SESSION) this.forget(channel);
+    });
   }
   /** Forgets a channel: whoever subscribes to it again starts with what comes then. */
   forget(channel) {
     this._places.delete(channel);
   }
-  /** `epoch:offset` of a channel, if both are known. */
+  /** `epoch:offset` of a channel, if both are known; or else the moment from which it is wanted. */
   of(channel) {
     const place = this._places.get(channel);
-    return place && place.epoch ? place.epoch + ":" + place.offset : void 0;
+    return place && (place.epoch ? place.epoch + ":" + place.offset : place.moment);
   }
-  /** All that is known, as messages carry it. */
-  table() {
+  /** All that is known, as messages carry it. A poll names no moments: they acknowledge nothing. */
+  table(moments) {
     const table = /* @__PURE__ */ Object.create(null);
-    this._places.forEach((_place, channel) => {
-      const position = this.of(channel);
+    this._places.forEach((place, channel) => {
+      const position = (moments || place.epoch) && this.of(channel);
       if (position) table[channel] = position;
     });
     return table;
@@ -499,7 +507,7 @@ var PollingTransport = class {
     this._request(message, WAIT_MS, (answer) => {
       if (answer && answer.code !== "unknown_session") {
         const later = answer.type === "error" && answer.temporary && answer.code !== "app_unavailable";
-        if (later) this._timers[1] = setTimeout(next, this._backoff.next());
+        if (later) this._timers[1] = setTimeout(next, this._backoff.next() + (answer.after || 0) * 1e3);
         else {
           this._backoff.failures = 0;
           next(answer);
@@ -689,7 +697,6 @@ var WebSocketTransport = class {
 WebSocketTransport.transportName = "websocket";
 
 // src/transports/xhr.ts
-var URL_LENGTH_MAX2 = 2e3;
 var XhrTransport = class extends PollingTransport {
   constructor() {
     super(...arguments);
@@ -704,19 +711,15 @@ var XhrTransport = class extends PollingTransport {
   }
   _request(message, limitMs, done) {
     const request = new XMLHttpRequest();
-    const body = "data=" + encodeURIComponent(encode(message));
-    const url2 = urlOf(this._link.address, "http", "/chloe/xhr");
-    const pollUrl = url2 + "/" + Date.now() + "?" + body;
-    const get = message.type === "poll" && pollUrl.length <= URL_LENGTH_MAX2;
     this._requests.push(request);
     request.onloadend = () => {
       this._requests = this._requests.filter((other) => other !== request);
       if (!this._closed) done(answerOf(request));
     };
-    request.open(get ? "GET" : "POST", get ? pollUrl : url2);
+    request.open("POST", urlOf(this._link.address, "http", "/chloe/xhr"));
     request.timeout = limitMs;
-    if (!get) request.setRequestHeader("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
-    request.send(get ? null : body);
+    request.setRequestHeader("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
+    request.send("data=" + encodeURIComponent(encode(message)));
   }
 };
 XhrTransport.transportName = "xhr";
@@ -724,9 +727,18 @@ function answerOf(request) {
   const { status, responseText } = request;
   if (!status) return void 0;
   const answer = decode(responseText);
-  if (status < 300 || answer && answer.type === "error") return answer;
-  const temporary = status === 429 || status >= 500;
-  return { type: "error", code: "http_" + status, message: responseText || "HTTP status " + status, temporary };
+  if (status < 300) return answer;
+  const refused = answer && answer.type === "error" ? answer : (
+    // Some other server's words, a proxy's perhaps.
+    {
+      type: "error",
+      code: "http_" + status,
+      message: responseText || "HTTP status " + status,
+      temporary: status === 429 || status >= 500
+    }
+  );
+  refused.after = +request.getResponseHeader("Retry-After");
+  return refused;
 }
 
 // src/client.ts
@@ -794,6 +806,7 @@ var Chloe = class {
     if (typeof channel !== "string" || callback && typeof callback !== "function") {
       throw new TypeError("subscribe() takes the name of a channel and a function.");
     }
+    if (wellFormed(channel) !== channel) throw new TypeError("A channel name cannot contain half of a surrogate pair.");
     const isNew = !this._subscriptions.has(channel);
     this._subscriptions.add(channel, callback);
     if (!isNew) return;
@@ -826,9 +839,9 @@ var Chloe = class {
         type: "connect",
         version: VERSION,
         sessionId: this._session,
-        positions: this._positions.table()
+        positions: this._positions.table(true)
       }),
-      positions: () => this._positions.table(),
+      positions: () => this._positions.table(false),
       sessionId: () => this._session,
       opened: (answer) => this._resume(answer),
       received: (message) => this._receive(message),

@@ -40,8 +40,9 @@ export interface ChloeSendOptions {
 
 export interface ChloeSubscribeOptions {
   /**
-   * A position, "epoch:offset", as GET /channels/NAME and position() tell it: what came after it is
-   * delivered. For the first subscription to a channel; from then on the client knows by itself.
+   * A position, "epoch:offset" or "life-sequence", as GET /channels/NAME and position() tell it: what
+   * came after it is delivered. For the first subscription to a channel; from then on the client
+   * knows by itself.
    */
   since?: string;
 }
@@ -107,7 +108,7 @@ export declare class Chloe {
   send(data: string, options?: ChloeSendOptions): Promise<any>;
   /** Joins a channel. A message of it goes to the callbacks of its channel only, if it has any. */
   subscribe(channel: string, callback?: ChloeCallback, options?: ChloeSubscribeOptions): void;
-  /** What was seen of a channel, as "epoch:offset"; undefined as long as that is not known. */
+  /** What was seen of a channel, as a position to go on from; undefined as long as that is not known. */
   position(channel: string): string | undefined;
   /** Removes one callback of a channel, or all; leaves the channel with the last. */
   unsubscribe(channel: string, callback?: ChloeCallback): void;

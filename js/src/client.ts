@@ -4,7 +4,7 @@
 import { AddressOptions, addressOf, urlOf } from './address';
 import { Connector, Owner, State } from './connector';
 import { Callback, Callbacks } from './events';
-import { ALL, ChloeError, ClientMessage, SESSION, ServerMessage, VERSION, failure, failureOf } from './message';
+import { ALL, ChloeError, ClientMessage, SESSION, ServerMessage, VERSION, failure, failureOf, wellFormed } from './message';
 import { Outbox } from './outbox';
 import { Positions } from './positions';
 import { JsonpTransport } from './transports/jsonp';
@@ -106,6 +106,8 @@ export class Chloe {
     if (typeof channel !== 'string' || (callback && typeof callback !== 'function')) {
       throw new TypeError('subscribe() takes the name of a channel and a function.');
     }
+    // As U+FFFD two names would be one.
+    if (wellFormed(channel) !== channel) throw new TypeError('A channel name cannot contain half of a surrogate pair.');
     const isNew = !this._subscriptions.has(channel);
     this._subscriptions.add(channel, callback);
     if (!isNew) return;
@@ -144,9 +146,9 @@ export class Chloe {
         type: 'connect',
         version: VERSION,
         sessionId: this._session,
-        positions: this._positions.table(),
+        positions: this._positions.table(true),
       }),
-      positions: () => this._positions.table(),
+      positions: () => this._positions.table(false),
       sessionId: () => this._session,
       opened: (answer) => this._resume(answer),
       received: (message) => this._receive(message),

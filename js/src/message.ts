@@ -60,6 +60,8 @@ export interface ServerMessage extends Partial<Standing> {
   code?: string;
   message?: string;
   temporary?: boolean;
+  /** The header `Retry-After`: seconds to wait before the next try. */
+  after?: number;
 }
 
 /** What `error` listeners get. */
@@ -92,15 +94,16 @@ export function failureOf(message: ServerMessage, channel?: string): ChloeError 
 }
 
 /**
- * The JSON of a message. Half of a surrogate pair, which is no character and which
- * neither a URL nor UTF-8 can carry, becomes U+FFFD.
+ * Text with U+FFFD for each half of a surrogate pair, which is no character and which
+ * neither a URL nor UTF-8 can carry.
  */
+export function wellFormed(text: string): string {
+  return text.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (found) => (found[1] ? found : '\uFFFD'));
+}
+
+/** The JSON of a message, its text well-formed. */
 export function encode(message: ClientMessage): string {
-  return JSON.stringify(message, (_key, value) =>
-    typeof value === 'string'
-      ? value.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (found) => (found[1] ? found : '\uFFFD'))
-      : value,
-  );
+  return JSON.stringify(message, (_key, value) => (typeof value === 'string' ? wellFormed(value) : value));
 }
 
 /** The object that `text` spells; an empty one for no text; undefined for anything else. */

@@ -34,12 +34,12 @@ const delivery = (data, offset, more = {}) => ({ data, version: 1, channel: '/al
 test('xhr: simple requests, the session and the positions in each poll', () => {
   const { world, chloe, heard } = byXhr();
   assert.equal(chloe.transport, 'xhr');
-  const [connect] = world.requests;
-  assert.deepEqual([connect.method, connect.url], ['POST', 'http://chloe.test:8901/chloe/xhr']);
-  assert.deepEqual(connect.headers, { 'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8' });
   const poll = world.request('poll');
-  assert.match(poll.url, /^http:\/\/chloe\.test:8901\/chloe\/xhr\/\d+\?data=%7B/);
-  assert.deepEqual([poll.method, poll.headers, poll.timeout], ['GET', {}, 35000]);
+  for (const { method, url, headers } of world.requests) {
+    assert.deepEqual([method, url], ['POST', 'http://chloe.test:8901/chloe/xhr'], 'logs keep URLs: no session in them');
+    assert.deepEqual(headers, { 'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8' }, 'no preflight');
+  }
+  assert.equal(poll.timeout, 35000);
   assert.deepEqual(poll.message, { type: 'poll', version: 1, sessionId: 's1', wait: 25000, positions: { '/all': 'aa:0' }, batch: 0 });
   poll.answer(200, { messages: [delivery('a', 1), delivery('b', 2)] });
   assert.deepEqual(heard, ['a', 'b']);
@@ -154,7 +154,7 @@ test('jsonp: the refusal of an unsubscription is told as well', () => {
   assert.deepEqual(errors, ['no']);
 });
 
-test('xhr: a long poll goes by POST', () => {
+test('xhr: no request names its session in the URL, however short or long', () => {
   const { world, chloe } = byXhr();
   const channels = Object.fromEntries(Array.from({ length: 60 }, (_, i) => ['channel' + i, { position: 'aa:' + i, recovered: true }]));
   Object.keys(channels).forEach((channel) => chloe.subscribe(channel, () => {}));
@@ -162,8 +162,12 @@ test('xhr: a long poll goes by POST', () => {
   world.pass(250);
   world.request('connect').answer(200, connected({ resumed: true, channels }));
   const poll = world.request('poll');
-  assert.deepEqual([poll.method, poll.url], ['POST', 'http://chloe.test:8901/chloe/xhr']);
   assert.equal(messageOf(poll.body).positions.channel59, 'aa:59');
+  chloe.send('one');
+  chloe.unsubscribe('channel1');
+  const types = new Set(world.requests.map(({ message }) => message.type));
+  assert.deepEqual([...types].sort(), ['channel-subscribe', 'channel-unsubscribe', 'connect', 'message', 'poll']);
+  world.requests.forEach(({ url }) => assert.equal(url, 'http://chloe.test:8901/chloe/xhr'));
 });
 
 test('xhr: an unknown session is opened anew, with the positions and without a message lost', () => {
@@ -206,6 +210,20 @@ test('xhr: a refused message is told and does not hold up the rest; others are t
   world.request('message').answer(400, 'Not Found');
   assert.deepEqual(errors, ['too_long', 'http_400']);
   assert.equal(chloe.state, 'connected');
+});
+
+test('xhr: a message for which there is no room is sent again, not sooner than Retry-After says', () => {
+  const { world, chloe, errors } = byXhr();
+  chloe.send('1');
+  const busy = { type: 'error', version: 1, id: '1', code: 'app_busy', message: 'Later.', temporary: true };
+  world.request('message').answer(429, busy, { 'Retry-After': '3' });
+  world.pass(2999);
+  assert.equal(world.request('message'), undefined);
+  world.pass(501);
+  world.request('message').answer(503, 'Down.', { 'Retry-After': 'Tue, 14 Nov 2023 22:13:30 GMT' });
+  world.pass(1000);
+  world.request('message').answer(200, accepted('1'));
+  assert.deepEqual([errors, chloe.state], [[], 'connected']);
 });
 
 test('xhr: a message that never gets an answer is given up, so that it cannot stop the rest', () => {
@@ -337,4 +355,29 @@ test('jsonp: a message that no URL can hold is refused with a sentence, and the 
   world.pass(0);
   assert.deepEqual(errors, ['too_long']);
   assert.equal(messageOf(world.tag('message').src).data, 'short');
+});
+
+test('xhr: a poll names no moment, and an offset behind one outlives its session if nothing was lost', () => {
+  for (const [recovered, expected] of [
+    [true, ['x', 'z']],
+    [false, ['x', 'gap', 'z']],
+  ]) {
+    const { world, chloe } = byXhr();
+    const told = [];
+    chloe.on('gap', () => told.push('gap'));
+    chloe.subscribe('news', (data) => told.push(data), { since: '00000000ab-7' });
+    world.request('poll').answer(200, { messages: [delivery('x', 3, { channel: 'news' })] });
+    const poll = world.request('poll');
+    assert.equal(poll.message.positions.news, undefined);
+    poll.answer(0);
+    world.pass(250);
+    world.request('connect').answer(200, connected({ resumed: false, sessionId: 's2' }));
+    const asked = world.request('channel-subscribe');
+    assert.equal(asked.message.since, '00000000ab-7');
+    const position = recovered ? 'bb:2' : 'cc:3';
+    asked.answer(200, { type: 'subscribed', version: 1, id: asked.message.id, channel: 'news', position, recovered });
+    world.request('poll').answer(200, { messages: [delivery('x', 3, { channel: 'news' }), delivery('z', 4, { channel: 'news' })] });
+    assert.deepEqual(told, expected);
+    assert.equal(world.request('poll').message.positions.news, recovered ? 'bb:4' : 'cc:4');
+  }
 });

@@ -45,6 +45,18 @@ test('sends strings, and nothing else', () => {
   assert.throws(() => chloe.send({ a: 1 }), /JSON.stringify/);
 });
 
+test('names that are no text do not become one', () => {
+  const { world, chloe } = start();
+  for (const name of ['a\ud83d', 'a\ude00', '\ude00\ud83d']) {
+    assert.throws(() => chloe.subscribe(name, () => {}), /surrogate/);
+  }
+  chloe.subscribe('a\ud83d\ude00', () => {});
+  assert.deepEqual(
+    world.socket.sent.slice(1).map((message) => message.channel),
+    ['a\ud83d\ude00'],
+  );
+});
+
 test('a message goes to the callbacks of its channel, any other to onmessage', () => {
   const { world, chloe, heard } = start();
   const news = [];
@@ -270,4 +282,21 @@ test('what is sent while the socket closes goes with the next one', () => {
   world.socket.open();
   world.socket.say(connected());
   assert.equal(world.socket.sent.at(-1).data, 'kept');
+});
+
+test('a channel is wanted from a moment of the server until its own position is known', () => {
+  const { world, chloe } = start();
+  const told = [];
+  chloe.on('recovered', ({ channel, recovered }) => told.push(channel + ' ' + recovered));
+  chloe.subscribe('news', (data) => told.push(data), { since: '00000000ab-7' });
+  assert.equal(world.socket.sent[1].since, '00000000ab-7');
+  assert.equal(chloe.position('news'), '00000000ab-7');
+  world.socket.die();
+  world.pass(250);
+  world.socket.open();
+  assert.equal(world.socket.sent[0].positions.news, '00000000ab-7');
+  world.socket.say(connected({ channels: { news: { position: 'bb:2', recovered: true } } }));
+  world.socket.say(delivery('a', 3, { channel: 'news' }));
+  assert.deepEqual(told, ['news true', 'a']);
+  assert.equal(chloe.position('news'), 'bb:3');
 });

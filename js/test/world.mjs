@@ -191,8 +191,12 @@ function requestClass(world) {
       this.message = messageOf(body ?? this.url);
       world.requests.push(this);
     }
-    answer(status, body = '') {
+    getResponseHeader(name) {
+      return this.fields[name] ?? null;
+    }
+    answer(status, body = '', fields = {}) {
       this.status = status;
+      this.fields = fields;
       this.responseText = typeof body === 'string' ? body : JSON.stringify(body);
       this.end();
     }

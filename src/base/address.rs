@@ -16,7 +16,7 @@ use std::num::NonZeroU64;
 pub struct AddressKey(NonZeroU64);
 
 /// The /48 that an IPv6 /64 is part of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteKey(u64);
 
 impl AddressKey {

@@ -12,6 +12,9 @@ pub struct Buffer {
     bytes: Option<Box<Vec<u8>>>,
 }
 
+/// A rest in a vector eight times as large as it and as this gives the room back.
+const KEPT_BYTES: usize = 1024;
+
 /// More bytes are waiting than the buffer's limit allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
@@ -20,6 +23,11 @@ impl Buffer {
     /// Bytes kept.
     pub fn len(&self) -> usize {
         self.bytes.as_ref().map_or(0, |bytes| bytes.len())
+    }
+
+    /// The memory that it takes, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.bytes.as_ref().map_or(0, |bytes| bytes.capacity())
     }
 
     /// Whether nothing is kept.
@@ -53,6 +61,9 @@ impl Buffer {
         debug_assert!(self.is_empty(), "taken, then given back");
         if used < bytes.len() {
             bytes.drain(..used);
+            if bytes.capacity() / 8 > bytes.len().max(KEPT_BYTES) {
+                bytes.shrink_to_fit();
+            }
             self.bytes = Some(Box::new(bytes));
         }
     }
@@ -75,5 +86,7 @@ mod tests {
         assert_eq!(buffer.push(b"", 6), Ok(()));
         assert!(buffer.is_empty());
         assert_eq!(size_of::<Buffer>(), 8);
+        buffer.restore(vec![7; 1 << 20], (1 << 20) - 1);
+        assert_eq!((buffer.len(), buffer.capacity()), (1, 1));
     }
 }

@@ -63,45 +63,69 @@ fn read_hex(text: &str, digits: usize) -> Result<u64, Misspelled> {
     })
 }
 
+/// The number that decimal digits spell.
+fn read_decimal(text: &str) -> Result<u64, Misspelled> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Misspelled);
+    }
+    text.parse().map_err(|_| Misspelled)
+}
+
 /// The place of a publication in its channel's log: 1, 2, 3, ... within an epoch.
 pub type Offset = u64;
 
-/// One life of a channel: 40 random bits, drawn when the channel comes to be.
-/// Offsets of two epochs cannot be compared. Ten lower-case hex digits on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Epoch(u64);
+/// A number of 40 random bits; ten lower-case hex digits on the wire.
+macro_rules! forty_bits {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct $name(u64);
 
-impl Epoch {
-    const MASK: u64 = (1 << 40) - 1;
+        impl $name {
+            const MASK: u64 = (1 << 40) - 1;
 
-    /// The epoch made of the low 40 bits of `random`.
-    pub fn from_random(random: u64) -> Epoch {
-        Epoch(random & Self::MASK)
-    }
+            /// The low 40 bits of `random`.
+            pub fn from_random(random: u64) -> $name {
+                $name(random & Self::MASK)
+            }
 
-    /// The 40 bits.
-    pub fn bits(self) -> u64 {
-        self.0
-    }
+            /// The 40 bits.
+            pub fn bits(self) -> u64 {
+                self.0
+            }
 
-    /// The epoch of just these bits; `None` if there are more than 40.
-    pub fn from_bits(bits: u64) -> Option<Epoch> {
-        (bits <= Self::MASK).then_some(Epoch(bits))
-    }
+            /// Just these bits; `None` if there are more than 40.
+            pub fn from_bits(bits: u64) -> Option<$name> {
+                (bits <= Self::MASK).then_some($name(bits))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:010x}", self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Misspelled;
+
+            fn from_str(text: &str) -> Result<Self, Misspelled> {
+                read_hex(text, 10).map($name)
+            }
+        }
+    };
 }
 
-impl fmt::Display for Epoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:010x}", self.0)
-    }
+forty_bits! {
+    /// One life of a channel, drawn when the channel comes to be. Offsets of two
+    /// epochs cannot be compared.
+    Epoch
 }
 
-impl FromStr for Epoch {
-    type Err = Misspelled;
-
-    fn from_str(text: &str) -> Result<Self, Misspelled> {
-        read_hex(text, 10).map(Epoch)
-    }
+forty_bits! {
+    /// One life of the server's count of publications, drawn when it begins without
+    /// a state. Sequences of two lives cannot be compared.
+    Life
 }
 
 /// "Seen up to and with `offset` of this epoch"; offset 0 is the start. `epoch:offset` on the wire.
@@ -122,13 +146,67 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, Misspelled> {
         let (epoch, offset) = text.split_once(':').ok_or(Misspelled)?;
-        if offset.is_empty() || !offset.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(Misspelled);
-        }
         Ok(Position {
             epoch: epoch.parse()?,
-            offset: offset.parse().map_err(|_| Misspelled)?,
+            offset: read_decimal(offset)?,
         })
+    }
+}
+
+/// "Seen all that was published up to and with the publication of this sequence", in
+/// any channel. Sequences count all publications of a life: 1, 2, 3, ...
+/// `life-sequence` on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    pub life: Life,
+    pub sequence: u64,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.life, self.sequence)
+    }
+}
+
+impl FromStr for Moment {
+    type Err = Misspelled;
+
+    fn from_str(text: &str) -> Result<Self, Misspelled> {
+        let (life, sequence) = text.split_once('-').ok_or(Misspelled)?;
+        Ok(Moment {
+            life: life.parse()?,
+            sequence: read_decimal(sequence)?,
+        })
+    }
+}
+
+/// What was seen of a channel, in either spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    Position(Position),
+    Moment(Moment),
+}
+
+impl FromStr for Since {
+    type Err = Misspelled;
+
+    fn from_str(text: &str) -> Result<Self, Misspelled> {
+        match text.contains(':') {
+            true => text.parse().map(Since::Position),
+            false => text.parse().map(Since::Moment),
+        }
+    }
+}
+
+impl From<Position> for Since {
+    fn from(position: Position) -> Since {
+        Since::Position(position)
+    }
+}
+
+impl From<Moment> for Since {
+    fn from(moment: Moment) -> Since {
+        Since::Moment(moment)
     }
 }
 
@@ -147,6 +225,13 @@ mod tests {
         };
         assert_eq!(position.to_string(), "ffffffffff:18446744073709551615");
         assert_eq!(position.to_string().parse(), Ok(position));
+        assert_eq!(position.to_string().parse(), Ok(Since::Position(position)));
+        let moment = Moment {
+            life: Life::from_random(0xab),
+            sequence: 7,
+        };
+        assert_eq!(moment.to_string(), "00000000ab-7");
+        assert_eq!(moment.to_string().parse(), Ok(Since::Moment(moment)));
     }
 
     #[test]
@@ -168,6 +253,9 @@ mod tests {
             "ffffffffff:18446744073709551616",
         ] {
             assert_eq!(text.parse::<Position>(), Err(Misspelled), "{text}");
+            assert_eq!(text.parse::<Since>(), Err(Misspelled), "{text}");
+            let moment = text.replace(':', "-");
+            assert_eq!(moment.parse::<Since>(), Err(Misspelled), "{moment}");
         }
     }
 

@@ -36,6 +36,12 @@ impl Outbox {
         queue.map_or(0, |queue| queue.bytes.len() - queue.start)
     }
 
+    /// The memory that it takes, in bytes.
+    pub fn capacity(&self) -> usize {
+        let queue = self.queue.as_ref();
+        queue.map_or(0, |queue| queue.bytes.capacity())
+    }
+
     /// Whether all is written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

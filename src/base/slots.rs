@@ -163,6 +163,11 @@ impl<T> Slots<T> {
         self.slots.len() - self.free.len()
     }
 
+    /// How many slots there are, filled or free: each index is below it.
+    pub fn width(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
     /// Whether no slot is filled.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -91,7 +91,7 @@ const DAEMON: Usage = Usage {
 };
 
 /// The command line of one run.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arguments {
     /// `None`: no command was named, so `Serve`.
     pub command: Option<Command>,
@@ -146,8 +146,11 @@ impl Arguments {
                     if !KEYS.iter().any(|known| known.name == key) {
                         return Err(unknown_flag(flag));
                     }
-                    let value = parser.value().and_then(|v| v.string());
-                    parsed.settings.push((key, value.map_err(usage_error)?));
+                    let flag = flag.to_owned();
+                    let value = parser.value().map_err(usage_error)?;
+                    // The value is not shown: it may be a secret.
+                    let value = value.into_string().map_err(|_| not_utf8(&flag))?;
+                    parsed.settings.push((key, value));
                 }
                 Arg::Value(word) if usage.is_none() && word == "help" => parsed.help = true,
                 Arg::Value(word) if usage.is_none() => {
@@ -171,6 +174,25 @@ impl Arguments {
             OsString::from(format!("--{}={value}", key.replace('_', "-")))
         });
         file.chain(settings)
+    }
+
+    /// The arguments that say the same to another run of this program.
+    pub fn again(&self) -> impl Iterator<Item = OsString> {
+        let mut flags = Vec::new();
+        flags.extend(self.command.map(|command| usage_of(command).name.into()));
+        flags.extend(self.help.then(|| "--help".into()));
+        flags.extend(self.version.then(|| "--version".into()));
+        flags.extend(self.json.then(|| "--json".into()));
+        flags.extend(
+            self.app_port
+                .map(|port| format!("--app-port={port}").into()),
+        );
+        // Behind the dashes nothing is a flag.
+        let dashes = (!self.words.is_empty()).then(|| "--".into());
+        let words = dashes
+            .into_iter()
+            .chain(self.words.iter().map(OsString::from));
+        flags.into_iter().chain(self.settings_again()).chain(words)
     }
 
     /// Whether the command takes the flags and as many words as were given.
@@ -222,6 +244,10 @@ fn command(name: &str) -> Result<&'static Usage, Failure> {
     )))
 }
 
+fn not_utf8(flag: &str) -> Failure {
+    Failure::Usage(format!("--{flag}: its value is not UTF-8; write it anew"))
+}
+
 fn unknown_flag(flag: &str) -> Failure {
     let others = ["help", "version", "config", "json", "app-port"];
     let known = KEYS.iter().map(|key| key.name).chain(others);
@@ -239,6 +265,7 @@ fn usage_error(error: lexopt::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     fn parse(line: &str) -> Result<Arguments, String> {
         let words = line.split(' ').filter(|word| !word.is_empty());
@@ -264,6 +291,18 @@ mod tests {
             (again.config_file, again.settings),
             (parsed.config_file, parsed.settings)
         );
+        for line in [
+            "",
+            "-V",
+            "status --json --port 7",
+            "demo --help --app-port 7 -c a",
+            "send --secret=x --port=8 -- --data -",
+            "--secret x listen a",
+        ] {
+            let parsed = parse(line).unwrap();
+            let again = Arguments::parse(parsed.again()).unwrap();
+            assert_eq!(again, parsed, "{line}");
+        }
         assert_eq!(parse("").unwrap(), Arguments::default());
         assert_eq!(parse("send -").unwrap().words, ["-"]);
         assert_eq!(parse("demo --app-port 0").unwrap().app_port, Some(0));
@@ -311,6 +350,9 @@ mod tests {
         ] {
             assert_eq!(parse(line).unwrap_err(), said, "{line}");
         }
+        let secret = OsString::from_vec(b"--secret=hunter\xff".to_vec());
+        let said = Arguments::parse([secret]).unwrap_err().to_string();
+        assert_eq!(said, "--secret: its value is not UTF-8; write it anew");
         assert!(parse("demo --app-port x").unwrap_err().contains("\"x\""));
     }
 }

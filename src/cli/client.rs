@@ -13,7 +13,7 @@ use crate::base::random::Random;
 use crate::config::Config;
 use crate::net::random_seed;
 use crate::wire::http::{DecodedResponse, HttpLimits, ResponseDecoder, encode_request};
-use crate::wire::signature::Secret;
+use crate::wire::signature::{Covered, Direction, Secret};
 
 /// How long an answer may take, if nothing else is said. Chloe answers each of these requests at once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -138,8 +138,7 @@ impl<'a> Client<'a> {
         result.map_err(|trouble| trouble.failure(&self.place, self.patience))
     }
 
-    /// With a secret, the three headers of Standard Webhooks sign the whole
-    /// body, where `sig` would sign the data alone.
+    /// With a secret, `chloe1` signs the whole request.
     fn encode(&mut self, out: &mut Vec<u8>, target: &str, form: &[u8]) {
         let method = if form.is_empty() { "GET" } else { "POST" };
         let mut fields = Vec::new();
@@ -150,10 +149,15 @@ impl<'a> Client<'a> {
             ));
         }
         if let Some(secret) = &self.secret {
-            let id = format!("cli-{:032x}", self.random.bits_128());
+            let id = format!("cli_{:032x}", self.random.bits_128());
             let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
             let now_s = since_1970.map_or(0, |elapsed| elapsed.as_secs());
-            let signature = secret.webhook_signature(&id, now_s, form);
+            let covered = Covered {
+                method,
+                target,
+                ..Covered::default()
+            };
+            let signature = secret.sign_chloe1(Direction::ToChloe, &id, now_s, &covered, form);
             fields.push(("webhook-id", id));
             fields.push(("webhook-timestamp", now_s.to_string()));
             fields.push(("webhook-signature", signature));

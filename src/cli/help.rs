@@ -29,7 +29,8 @@ pub fn overview() -> String {
          \n\
          Flags:\n\
          \x20 -c, --config FILE     the configuration; without it the file that CHLOE_CONFIG\n\
-         \x20                       names; without either, none is read\n\
+         \x20                       names; without either etc/chloe.toml beside the\n\
+         \x20                       folder of this program, or /etc/chloe/chloe.toml\n\
          \x20 -h, --help            this text\n\
          \x20 -V, --version         the version\n\
          \n\
@@ -135,7 +136,8 @@ fn details(command: Command) -> &'static str {
         }
         Command::Check => {
             "Checks FILE and says what is wrong and where. Without FILE it checks what chloe\n\
-             would start with: the file of --config, the environment and the flags.\n"
+             would start with: the file, the environment and the flags. Without a secret\n\
+             it says what must be closed to the world.\n"
         }
     }
 }

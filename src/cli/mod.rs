@@ -13,7 +13,10 @@ mod supervisor;
 pub mod arguments;
 pub mod help;
 
-mod quiet;
+mod limiter;
+mod log_queue;
+mod log_writer;
+mod private_flags;
 mod logging;
 mod places;
 mod service_links;
@@ -53,7 +56,11 @@ use failure::{Failure, say};
 /// Does what the process's arguments ask for; returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse(std::env::args_os().skip(1));
-    match arguments.and_then(|arguments| run(&arguments)) {
+    let done = arguments.and_then(|arguments| {
+        private_flags::hide(&arguments)?;
+        run(&arguments)
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             handover::refuse(&failure);
@@ -69,9 +76,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.version {
         return say(&help::version());
     }
-    let config = || settings::of_process(arguments);
+    let config = || settings::of_process(arguments).map(|gathered| gathered.config);
     // What need not be signed can be asked by a user who may not read the secret.
-    let unsigned = || settings::without_secret(arguments);
+    let unsigned = || settings::without_secret(arguments).map(|gathered| gathered.config);
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::foreground(config()?),
         Command::Start => start::run(arguments, &config()?),

@@ -4,6 +4,7 @@
 //! others, it is stopped and started in place of that. The settings were read
 //! before: a mistake in them stops nothing. Called by `cli::main`.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -41,7 +42,8 @@ pub fn run(arguments: &Arguments, config: &Config) -> Result<(), Failure> {
     let called = command_line(pid);
     if called.as_ref().is_some_and(|called| {
         called.config_file == arguments.config_file && called.settings == arguments.settings
-    }) {
+    }) && has_secret(pid)
+    {
         return hand_over(pid, &path, config);
     }
     if called.is_some_and(|called| called.command != Some(Command::Daemon)) {
@@ -67,6 +69,22 @@ fn command_line(pid: Pid) -> Option<Arguments> {
     let words = words.map(|word| OsString::from_vec(word.to_vec()));
     Arguments::parse(words).ok()
 }
+
+/// Whether the process has the secret of this one, which as a flag was moved to
+/// the environment. Without one here, that of the process stays.
+fn has_secret(pid: Pid) -> bool {
+    let Some(secret) = env::var_os(SECRET) else {
+        return true;
+    };
+    let path = format!("/proc/{}/environ", pid.as_raw_nonzero());
+    let variables = fs::read(path).unwrap_or_default();
+    let wanted = [SECRET.as_bytes(), b"=", secret.as_encoded_bytes()].concat();
+    variables
+        .split(|&byte| byte == 0)
+        .any(|variable| variable == wanted)
+}
+
+const SECRET: &str = "CHLOE_SECRET";
 
 fn hand_over(pid: Pid, path: &Path, config: &Config) -> Result<(), Failure> {
     // What an earlier one has told.

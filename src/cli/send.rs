@@ -13,7 +13,8 @@ const LINES: &str = "-";
 /// Publishes what `words` say: data, or a channel and data.
 ///
 /// # Errors
-/// [`Failure::NotRunning`] if nobody listens; Chloe refuses, or a line is not
+/// [`Failure::Usage`] if the channel is empty; [`Failure::NotRunning`] if nobody
+/// listens; Chloe refuses, or a line is not
 /// UTF-8. The lines before it are published.
 pub fn run(config: &Config, words: &[String]) -> Result<(), Failure> {
     let (channel, data) = match words {
@@ -21,6 +22,12 @@ pub fn run(config: &Config, words: &[String]) -> Result<(), Failure> {
         [data] => (None, data.as_str()),
         [channel, data, ..] => (Some(channel.as_str()), data.as_str()),
     };
+    // As left out it would reach everyone: a script's variable may not have been set.
+    if channel == Some("") {
+        return Err(Failure::Usage(
+            "the channel is empty: name one, or leave it out to publish to everyone".to_owned(),
+        ));
+    }
     let mut client = Client::connect(config)?;
     if data == LINES {
         lines(&mut client, channel)

@@ -19,8 +19,8 @@ use super::signals::{self, Hangup};
 use super::state_file;
 use super::trial;
 use crate::base::time::Time;
-use crate::config::Config;
-use crate::net::{EventLoop, Given, random_seed};
+use crate::config::{Config, Warning};
+use crate::net::{EventLoop, Given, quarter_of_memory, random_seed};
 use crate::server::Server;
 
 /// Runs in the foreground until it is told to end.
@@ -76,6 +76,12 @@ pub fn run_server(
             .map_err(|e| Failure::Failed(format!("the system gives no random numbers: {e}")))?;
         // Who is one too many is turned away at once, and does not wait for a file.
         config.connections_max = event_loop.capacity();
+        find_out_memory(&mut config);
+        if let Some(address) = event_loop.addresses().first() {
+            // The system may have chosen it, or a supervisor.
+            config.port = address.port();
+        }
+        let warnings = config.warnings();
         let (pid_path, state_path) = (config.pid_file.clone(), config.state_file.clone());
         let mut server = make(config, seed, event_loop.now());
         if let Some(predecessor) = &predecessor {
@@ -101,7 +107,7 @@ pub fn run_server(
         )
         .map_err(|e| Failure::Failed(format!("the system lets no signals be watched: {e}")))?;
         listening(&event_loop)?;
-        serve(event_loop, &mut server, &state_path, || {
+        serve(event_loop, &mut server, &state_path, &warnings, || {
             let next = handover.end();
             match (pid_file, &next) {
                 (Some(pid_file), Some(_)) => pid_file.leave(),
@@ -117,12 +123,28 @@ pub fn run_server(
     ended
 }
 
+/// Gives the limits of memory that are left open by what there is, and says so.
+fn find_out_memory(config: &mut Config) {
+    let quarter = quarter_of_memory();
+    for total in [
+        &mut config.input_total_bytes,
+        &mut config.output_total_bytes,
+    ] {
+        if *total == 0 {
+            *total = quarter;
+        }
+    }
+    let (input, output) = (config.input_total_bytes, config.output_total_bytes);
+    log::info!("event=memory input_total_bytes={input} output_total_bytes={output}");
+}
+
 /// From the restored state to the written one, and, where another process goes on
 /// with that, to the last of the connections that are here.
 fn serve<Next>(
     event_loop: EventLoop,
     server: &mut Server,
     state_path: &Path,
+    warnings: &[Warning],
     end: impl FnOnce() -> Next,
 ) -> Result<(), Failure> {
     let clock = event_loop.clock();
@@ -131,6 +153,9 @@ fn serve<Next>(
     }
     let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
     service_links::log_links();
+    for Warning { setting, text } in warnings {
+        log::warn!("event=warning setting={setting} hint=\"{text}\"");
+    }
     log::info!("event=started version={version} pid={pid}");
     let mut end = Some(|server: &mut Server| {
         if is_set(state_path) {

@@ -6,6 +6,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -24,13 +25,27 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 /// The most bytes of a file with a secret.
 const SECRET_BYTES_MAX: usize = 4_096;
 
+/// The file that is read where no one names one and none is beside the program.
+const SYSTEM_FILE: &str = "/etc/chloe/chloe.toml";
+
+/// Where settings were read from.
+pub struct Gathered {
+    pub config: Config,
+    /// The file among the places; `None` if there is none.
+    pub file: Option<PathBuf>,
+}
+
 /// The settings of this process: those of `arguments`, of its environment, and
-/// of the file that either names; the secret from its file, if it has one.
+/// of the file that either names; the secret from its file, if it has one. Where
+/// neither names a file, of the first that is there: `etc/chloe.toml` beside the
+/// folder of the program, or `/etc/chloe/chloe.toml`.
 ///
 /// # Errors
 /// A file cannot be read, or something in one of the three is wrong.
-pub fn of_process(arguments: &Arguments) -> Result<Config, Failure> {
-    without_secret(arguments).and_then(with_secret)
+pub fn of_process(arguments: &Arguments) -> Result<Gathered, Failure> {
+    let Gathered { config, file } = without_secret(arguments)?;
+    let config = with_secret(config)?;
+    Ok(Gathered { config, file })
 }
 
 /// As [`of_process`], for a command that signs nothing: `secret_file`, which its
@@ -38,12 +53,23 @@ pub fn of_process(arguments: &Arguments) -> Result<Config, Failure> {
 ///
 /// # Errors
 /// As [`of_process`].
-pub fn without_secret(arguments: &Arguments) -> Result<Config, Failure> {
+pub fn without_secret(arguments: &Arguments) -> Result<Gathered, Failure> {
     let variables = env::vars_os().filter(|(name, _)| is_ours(name));
+    // The program itself, and not a link to it, which may be anywhere.
+    let program = env::current_exe().and_then(fs::canonicalize).ok();
+    let beside = program.as_deref().and_then(beside);
+    let files: Vec<PathBuf> = beside.into_iter().chain([SYSTEM_FILE.into()]).collect();
     gather(
         arguments,
         variables.filter(|(name, value)| !is_link(name, value)),
+        &files,
     )
+}
+
+/// The configuration of an unpacked release, whose program is `bin/chloe`.
+fn beside(program: &Path) -> Option<PathBuf> {
+    let root = program.parent()?.parent()?;
+    Some(root.join("etc/chloe.toml"))
 }
 
 /// The defaults, changed by the file at `path` alone.
@@ -93,7 +119,8 @@ fn secret_of(bytes: &[u8]) -> Result<String, &'static str> {
 fn gather(
     arguments: &Arguments,
     environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Config, Failure> {
+    files: &[PathBuf],
+) -> Result<Gathered, Failure> {
     let mut file = arguments.config_file.clone();
     let mut variables = Vec::new();
     for (name, value) in environment {
@@ -107,9 +134,10 @@ fn gather(
     }
     // So that of several mistakes the same one is told each time.
     variables.sort();
+    let file = file.or_else(|| files.iter().find(|path| is_there(path)).cloned());
     let mut config = Config::default();
-    if let Some(path) = file {
-        config.apply_toml(&read(&path)?, &path).map_err(wrong)?;
+    if let Some(path) = &file {
+        config.apply_toml(&read(path)?, path).map_err(wrong)?;
     }
     for (name, value) in &variables {
         config.set_environment(name, value).map_err(wrong)?;
@@ -118,7 +146,14 @@ fn gather(
         config.set(key, value).map_err(wrong)?;
     }
     config.validate().map_err(wrong)?;
-    Ok(config)
+    Ok(Gathered { config, file })
+}
+
+/// Also of one that this user may not read: to go on without it would be to
+/// start with other settings than the machine's owner wrote down.
+fn is_there(path: &Path) -> bool {
+    let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    fs::metadata(path).map_or_else(|error| !absent.contains(&error.kind()), |_| true)
 }
 
 fn is_ours(name: &OsStr) -> bool {
@@ -137,7 +172,7 @@ fn text(name: &OsStr, value: &OsStr) -> Result<String, Failure> {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    let advice = "check the path and its rights, or leave --config out for the defaults";
+    let advice = "check the path and its rights, or name another file with --config";
     let bytes = files::read_given(path, FILE_BYTES_MAX)
         .map_err(|e| path_failure("read", path, &e, advice))?;
     String::from_utf8(bytes).map_err(|error| {
@@ -161,6 +196,14 @@ mod tests {
     use super::*;
 
     fn gathered(flags: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Config, Failure> {
+        gathered_of(flags, variables, &[]).map(|gathered| gathered.config)
+    }
+
+    fn gathered_of(
+        flags: &[(&str, &str)],
+        variables: &[(&str, &str)],
+        files: &[PathBuf],
+    ) -> Result<Gathered, Failure> {
         let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             let owned = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into()));
             owned.collect()
@@ -170,7 +213,40 @@ mod tests {
             ..Arguments::default()
         };
         let variables = owned(variables).into_iter();
-        gather(&arguments, variables.map(|(k, v)| (k.into(), v.into())))
+        let variables = variables.map(|(k, v)| (k.into(), v.into()));
+        gather(&arguments, variables, files)
+    }
+
+    #[test]
+    fn a_file_that_nobody_names_is_the_first_that_is_there() {
+        let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/etc/chloe.toml"));
+        let nowhere = [PathBuf::from("/nowhere/chloe.toml"), "/dev/null/a".into()];
+        let gathered = gathered_of(&[], &[], &nowhere).unwrap();
+        assert_eq!((gathered.config, gathered.file), (Config::default(), None));
+        let [first, second] = nowhere;
+        let files = [first, second, example.into(), "/dev/null".into()];
+        let file = |variables: &[_]| gathered_of(&[], variables, &files).unwrap().file;
+        assert_eq!(file(&[]), Some(example.into()));
+        assert_eq!(file(&[("CHLOE_CONFIG", "")]), Some(example.into()));
+        let named = ("CHLOE_CONFIG", "/dev/null");
+        assert_eq!(file(&[named]), Some("/dev/null".into()));
+    }
+
+    #[test]
+    fn a_file_that_is_there_and_cannot_be_read_is_no_reason_to_go_on_without() {
+        let failure = gathered_of(&[], &[], &["/".into()]).err().unwrap();
+        assert!(
+            failure.to_string().starts_with("cannot read /: "),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn the_file_of_an_unpacked_release_is_beside_its_folder_of_programs() {
+        let of = |program| beside(Path::new(program));
+        assert_eq!(of("/opt/c/bin/chloe"), Some("/opt/c/etc/chloe.toml".into()));
+        assert_eq!(of("/bin/chloe"), Some("/etc/chloe.toml".into()));
+        assert_eq!(of("/chloe"), None);
     }
 
     #[test]

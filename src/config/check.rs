@@ -27,6 +27,16 @@ pub(super) fn range(number: u64, min: u64, max: u64) -> Checked {
     }
 }
 
+/// A limit of memory in bytes, of a mebibyte at least, or 0 for one that is found out.
+pub(super) fn total(number: u64) -> Checked {
+    match number {
+        0 => Ok(()),
+        number => range(number, 1 << 20, 1 << 40).map_err(|problem| {
+            format!("{problem}; 0 is for a quarter of the memory, and at most 1 GiB")
+        }),
+    }
+}
+
 /// IP addresses, at most 16; each is a socket.
 pub(super) fn addresses(list: &[String]) -> Checked {
     range(list.len() as u64, 0, 16)
@@ -82,6 +92,24 @@ fn below(item: &str, scheme: &str, domain: &str) -> Checked {
     }
 }
 
+/// Names of hosts, at most 1000; `*.example.com` for all below a domain.
+pub(super) fn server_names(list: &[String]) -> Checked {
+    range(list.len() as u64, 0, 1000)
+        .map_err(|_| format!("has {} names, and the most is 1000", list.len()))?;
+    let is_name = |item: &&String| {
+        let name = item.strip_prefix("*.").unwrap_or(item);
+        // A port is none of a name, and an address needs not be listed.
+        !name.contains([':', '/', '[']) && parse_origin(&format!("http://{name}")).is_ok()
+    };
+    match list.iter().find(|item| !is_name(item)) {
+        Some(item) => Err(format!(
+            r#"must hold host names without scheme and port, such as "chloe.lan" or "*.example.com", and {} is none"#,
+            quote(item)
+        )),
+        None => Ok(()),
+    }
+}
+
 /// `http://host[:port][/path]`. TLS towards the app is not spoken yet.
 pub(super) fn http_url(text: &str) -> Checked {
     // The parser that the server uses: what passes here cannot fail there.
@@ -90,7 +118,17 @@ pub(super) fn http_url(text: &str) -> Checked {
 }
 
 fn is_refused(text: &str, error: UrlError) -> String {
-    format!("is {}. {error}", quote(text))
+    format!("is {}. {error}", quote(&without_password(text)))
+}
+
+/// `url` without user name and password, to be shown: what stands before the
+/// last `@`, wherever that is, as a mistyped password may hold anything.
+fn without_password(url: &str) -> String {
+    let Some((before, host)) = url.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let scheme = before.find("://").map_or("", |end| &before[..end + 3]);
+    format!("{scheme}(hidden)@{host}")
 }
 
 /// The levels of a log, least first.

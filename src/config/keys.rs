@@ -140,10 +140,12 @@ keys! {
     secret: String = String::new(), check::any;
     /// The file with the secret, in place of `secret`; empty for none.
     secret_file: PathBuf = PathBuf::new(), check::any;
-    /// Whether /send takes the MD5 signature of old (sig).
-    allow_md5: bool = true, check::any;
+    /// Whether the MD5 signatures of 2011 are sent, and accepted by /send (sig).
+    allow_md5: bool = false, check::any;
     /// More origins whose pages may connect; "*" for all.
     allowed_origins: Vec<String> = Vec::new(), |value| check::origins(value);
+    /// More host names by which Chloe may be called in a private network.
+    server_names: Vec<String> = Vec::new(), |value| check::server_names(value);
 
     "Files, logs, the process":
     /// The folder of static files; empty for none.
@@ -158,8 +160,7 @@ keys! {
     pid_file: PathBuf = PathBuf::new(), check::any;
     /// The file that the next start goes on with; empty: none in the foreground.
     state_file: PathBuf = PathBuf::new(), check::any;
-    /// The longest time over which the browsers are sent away when Chloe stops,
-    /// and in which what is under way is finished when it restarts.
+    /// The longest time over which browsers are sent away, or what is under way is finished.
     drain_timeout_ms: u64 = 2_000, |&n| check::range(n, 0, HOUR);
     /// How long stopping may take, to deliver and relay what is accepted.
     shutdown_timeout_ms: u64 = 10_000, |&n| check::range(n, 0, HOUR);
@@ -189,6 +190,10 @@ keys! {
     write_bytes_per_second_min: usize = 1000, |&n| check::range(n as u64, 1, GIB);
     /// The most bytes of answers that wait for one connection.
     outbox_bytes_max: usize = 1_048_576, |&n| check::range(n as u64, 1024, GIB);
+    /// The most bytes of all that came and is not finished; 0: by the memory there is.
+    input_total_bytes: usize = 0, |&n| check::total(n as u64);
+    /// The most bytes of all answers that wait; 0: by the memory there is.
+    output_total_bytes: usize = 0, |&n| check::total(n as u64);
 
     "WebSocket":
     /// The most bytes of one message from a browser, by every transport.
@@ -217,8 +222,12 @@ keys! {
     session_ttl_ms: u64 = 90_000, |&n| check::range(n, 10, DAY);
     /// The most sessions at a time.
     sessions_max: usize = 200_000, |&n| check::range(n as u64, 1, 10_000_000);
+    /// The most sessions of one address.
+    sessions_per_address_max: usize = 10_000, |&n| check::range(n as u64, 1, 10_000_000);
     /// The most channels that one session may subscribe to.
     channels_per_session_max: usize = 100, |&n| check::range(n as u64, 1, 100_000);
+    /// The most subscriptions of all sessions of one address.
+    subscriptions_per_address_max: usize = 50_000, |&n| check::range(n as u64, 1, 100_000_000);
     /// How many answered messages of one session are remembered by id.
     acks_per_session_max: usize = 64, |&n| check::range(n as u64, 1, 100_000);
     /// The most bytes of all answers that are remembered.
@@ -227,6 +236,10 @@ keys! {
     messages_per_second_max: usize = 1000, |&n| check::range(n as u64, 1, 1_000_000);
     /// The most messages that one session may send at once.
     messages_burst_max: usize = 10_000, |&n| check::range(n as u64, 1, 1_000_000);
+    /// The most bytes of long answers to one session's commands in a second, in the long run.
+    answer_bytes_per_second_max: usize = 262_144, |&n| check::range(n as u64, 1024, GIB);
+    /// The same of all sessions of one address together.
+    answer_bytes_per_second_per_address_max: usize = 8_388_608, |&n| check::range(n as u64, 1024, GIB);
     /// The most bytes of a channel's name.
     channel_name_bytes_max: usize = 255, |&n| check::range(n as u64, 8, 4096);
     /// The most channels at a time.
@@ -251,10 +264,12 @@ keys! {
     idempotency_keys_max: usize = 50_000, |&n| check::range(n as u64, 1, 10_000_000);
 
     "The way to the app":
-    /// The most connections to the app at a time.
-    relay_lanes: usize = 8, |&n| check::range(n as u64, 1, 1024);
+    /// The most exchanges with the app at a time, beside those that hang.
+    relay_lanes: usize = 32, |&n| check::range(n as u64, 1, 1024);
     /// The most messages that wait for the app.
     relay_queue_messages: usize = 10_000, |&n| check::range(n as u64, 1, 10_000_000);
+    /// The most messages of one session that wait for the app.
+    relay_queue_per_session_max: usize = 64, |&n| check::range(n as u64, 1, 10_000_000);
     /// The most bytes that wait for the app.
     relay_queue_bytes: usize = 16_777_216, |&n| check::range(n as u64, 1024, 1 << 40);
     /// How long connecting to the app may take.

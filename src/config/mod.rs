@@ -14,6 +14,8 @@ mod suggest;
 mod history;
 mod keys;
 
+mod warnings;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +23,7 @@ pub use history::HistoryRule;
 pub use keys::{Config, KEYS, Key};
 pub use suggest::nearest;
 use toml::de::DeTable;
+pub use warnings::Warning;
 
 /// Why a configuration is refused. Its Display is one line that says where the
 /// mistake stands and what to write instead.

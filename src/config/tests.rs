@@ -47,9 +47,11 @@ fn defaults_are_valid_and_every_key_can_be_set_in_each_way() {
             _ if key.name == "history" => r#"[{ prefix = "a", size = 1 }]"#.to_owned(),
             "\"info\"" => "debug".to_owned(),
             "true" => "false".to_owned(),
+            "false" => "true".to_owned(),
             text if text.starts_with("\"http") => "http://other:1".to_owned(),
             r#"["0.0.0.0", "::"]"# => "127.0.0.1".to_owned(),
             r#"["127.0.0.1", "::1"]"# => "10.0.0.0/8".to_owned(),
+            _ if key.name == "server_names" => "chloe.lan,*.a.example".to_owned(),
             "[]" => "https://a.example,*".to_owned(),
             text if text.starts_with('"') => "/some/where".to_owned(),
             number => (number.parse::<u64>().unwrap() + 1).to_string(),
@@ -183,6 +185,18 @@ fn a_wrong_file_says_where_and_what_was_meant() {
         (
             "application_server_url = \"http://[a]/x\"",
             "a.toml:1: application_server_url is \"http://[a]/x\". The address needs a host",
+        ),
+        (
+            "server_names = [\"https://chloe.lan\"]",
+            "a.toml:1: server_names must hold host names without scheme and port, such as \"chloe.lan\" or \"*.example.com\", and \"https://chloe.lan\" is none",
+        ),
+        (
+            "server_names = [\"chloe.lan:8901\"]",
+            "a.toml:1: server_names must hold host names without scheme and port, such as \"chloe.lan\" or \"*.example.com\", and \"chloe.lan:8901\" is none",
+        ),
+        (
+            "server_names = [\"a.lan\", \"*\"]",
+            "a.toml:1: server_names must hold host names without scheme and port, such as \"chloe.lan\" or \"*.example.com\", and \"*\" is none",
         ),
         (
             "allowed_origins = [\"*\", \"x\"]",
@@ -328,4 +342,82 @@ fn the_secret_is_not_shown() {
         shown.contains("port: 1") && !shown.contains("pumpkin"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_password_in_a_url_is_not_shown() {
+    for (key, value, shown) in [
+        (
+            "application_server_url",
+            "http://ann:hunter2@app/x",
+            "\"http://(hidden)@app/x\"",
+        ),
+        (
+            "application_server_url",
+            "https://ann:hunter2@app/x",
+            "\"https://(hidden)@app/x\"",
+        ),
+        (
+            "application_server_url",
+            "ann:hunter2@app",
+            "\"(hidden)@app\"",
+        ),
+        (
+            "application_server_url",
+            "http://ann:hunter2 @app",
+            "(hidden)@app",
+        ),
+        (
+            "application_server_url",
+            "http://ann:hunter2/@hunter2@app:x",
+            "(hidden)@app:x",
+        ),
+        ("application_server", "http://hunter2@app", "(hidden)@app"),
+        (
+            "allowed_origins",
+            "https://*.ann:hunter2@app",
+            "(hidden)@app",
+        ),
+    ] {
+        let by_flag = Config::default().set(key, value).unwrap_err().to_string();
+        assert!(by_flag.contains(shown), "{by_flag}");
+        let quoted = super::value::quote(value);
+        let line = match key {
+            "allowed_origins" => format!("{key} = [{quoted}]"),
+            _ => format!("{key} = {quoted}"),
+        };
+        let by_file = Config::from_toml(&line, path()).unwrap_err().to_string();
+        for said in [by_flag, by_file] {
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn no_mistake_shows_a_secret() {
+    for text in [
+        "secret = hunter2",
+        "secret = \"hunter2",
+        "secret = 'hunter2",
+        "secret = \"hunter2\\q\"",
+        "secret = [\"hunter2\"]",
+        "secret = {a = \"hunter2\"}",
+        "sercet = \"hunter2\"",
+        "secret = \"hunter2\" x",
+        "secret = \"hunter2\"\nsecret = \"hunter2\"",
+    ] {
+        let said = Config::from_toml(text, path()).unwrap_err().to_string();
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn md5_is_off_and_warned_of_where_it_is_on() {
+    let mut config = Config::default();
+    assert!(!config.allow_md5);
+    config.set("allow_md5", "true").unwrap();
+    assert_eq!(config.warnings(), [], "without a secret it signs nothing");
+    config.set("secret", "s").unwrap();
+    let settings: Vec<_> = config.warnings().iter().map(|w| w.setting).collect();
+    assert_eq!(settings, ["allow_md5"]);
 }

@@ -7,48 +7,77 @@
 
 use std::sync::Arc;
 
-use crate::base::names::{Epoch, Offset, Position};
+use crate::base::names::{Epoch, Life, Moment, Offset, Position};
 use crate::base::random::Random;
 use crate::base::record::{Damaged, Record};
 use crate::base::slots::Key;
 use crate::base::time::Time;
 
 use super::channel::Channel;
+use super::log::Log;
 use super::pass::Pass;
 use super::promises::Promises;
 use super::retention::{Ages, Retention};
 use super::session::SessionKey;
 use super::tables::Tables;
+use super::unread::Unread;
 use super::values::{Head, Published};
+
+/// How far a hub has counted its publications.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    pub life: Life,
+    pub sequence: u64,
+    pub watermark: u64,
+}
 
 /// What is known of all logs together.
 pub struct Archive {
     retention: Retention,
+    /// In which the publications are counted.
+    life: Life,
     /// The number of publications accepted so far.
     sequence: u64,
+    /// No publication with a sequence above this went with its channel.
+    watermark: u64,
     /// Which readers are owed a look at what was appended.
     pub pass: Pass,
     ages: Ages,
     promises: Promises,
+    /// The channels that go when there are too many, and how many went so far.
+    unread: Unread,
+    made_room: u64,
     random: Random,
 }
 
 impl Archive {
-    /// Nothing published yet. Epochs come from `random`.
-    pub fn new(retention: Retention, random: Random) -> Archive {
+    /// Nothing published yet. The life and the epochs come from `random`.
+    pub fn new(retention: Retention, mut random: Random) -> Archive {
         Archive {
             ages: Ages::new(&retention),
             retention,
+            life: Life::from_random(random.bits()),
             sequence: 0,
+            watermark: 0,
             pass: Pass::default(),
             promises: Promises::default(),
+            unread: Unread::default(),
+            made_room: 0,
             random,
         }
     }
 
-    /// The number of publications accepted so far.
-    pub fn sequence(&self) -> u64 {
-        self.sequence
+    /// What was published up to now, and nothing after it.
+    pub fn moment(&self) -> Moment {
+        Moment {
+            life: self.life,
+            sequence: self.sequence,
+        }
+    }
+
+    /// The greatest sequence of a publication that went with its channel.
+    pub fn watermark(&self) -> u64 {
+        self.watermark
     }
 
     /// Bytes held by all logs.
@@ -66,7 +95,48 @@ impl Archive {
     pub fn create(&mut self, tables: &mut Tables, name: Arc<str>, direct: bool) -> Key<Channel> {
         let epoch = Epoch::from_random(self.random.bits());
         let rule = self.retention.rule_for(&name, direct);
-        tables.create(name, epoch, direct, rule)
+        let key = tables.create(name, epoch, direct, rule);
+        if let Some(channel) = tables.channels.get_mut(key) {
+            // What may have been in a channel of that name before. Before its own
+            // channel a session had none.
+            let lost = if direct {
+                self.sequence
+            } else {
+                self.watermark
+            };
+            channel.log = Log::starting_at(1, lost);
+        }
+        key
+    }
+
+    /// The channel of this name, which is made if it is not there, however many there are.
+    pub fn find_or_create(&mut self, tables: &mut Tables, name: &Arc<str>) -> Key<Channel> {
+        match tables.names.get(name) {
+            Some(&channel) => channel,
+            None => self.create(tables, Arc::clone(name), false),
+        }
+    }
+
+    /// The channel is there, and nobody reads it: it may go when there are too many.
+    pub fn rest(&mut self, tables: &mut Tables, key: Key<Channel>) {
+        self.unread.note(key, &mut tables.channels);
+    }
+
+    /// Lets the channel go that was of no use for longest, with what it keeps; false if
+    /// there is none that nobody reads.
+    pub fn make_room(&mut self, tables: &mut Tables) -> bool {
+        let oldest = self.unread.take_oldest(&mut tables.channels);
+        let gone = oldest.and_then(|key| tables.remove(key));
+        if let Some(channel) = &gone {
+            self.made_room += 1;
+            self.went(channel);
+        }
+        gone.is_some()
+    }
+
+    /// Channels that went so far because there were too many.
+    pub fn made_room(&self) -> u64 {
+        self.made_room
     }
 
     /// Appends a publication to a channel that is there. `encode` writes its
@@ -106,6 +176,7 @@ impl Archive {
     pub fn promise(&mut self, tables: &mut Tables, now: Time, key: Key<Channel>) -> Head {
         let channel = tables.channels.get_mut(key);
         let channel = channel.expect("a channel just found");
+        channel.touched = self.sequence;
         let keep = self.retention.keep(channel.rule.into());
         self.promises.make(now.after(keep.ttl_ms), key, channel);
         let (epoch, offset) = (channel.epoch, channel.log.next() - 1);
@@ -125,7 +196,13 @@ impl Archive {
                 // The slot may soon be another channel's.
                 unconfirmed.retain(|mark| mark.channel != channel.index());
             }
-            self.free_if_idle(tables, channel);
+            if !self.free_if_idle(tables, channel)
+                && let Some(left) = tables.channels.get_mut(channel)
+                && left.is_empty()
+            {
+                left.touched = self.sequence;
+                self.rest(tables, channel);
+            }
         }
     }
 
@@ -139,8 +216,8 @@ impl Archive {
         }
     }
 
-    /// Reads the channels of a hub that accepted `sequence` publications, and
-    /// makes them, nobody's readers yet.
+    /// Reads the channels of a hub that had counted so far, and makes them,
+    /// nobody's readers yet.
     ///
     /// # Errors
     /// No hub can have written them. [`Archive::clear`] is to follow.
@@ -149,16 +226,22 @@ impl Archive {
         tables: &mut Tables,
         now: Time,
         record: &mut Record<'_>,
-        sequence: u64,
+        counted: Counted,
     ) -> Result<Vec<Key<Channel>>, Damaged> {
-        self.sequence = sequence;
+        self.sequence = counted.sequence;
+        self.watermark = counted.watermark;
+        self.life = counted.life;
         let (ages, promises) = (&mut self.ages, &mut self.promises);
-        tables.restore_channels(now, record, sequence, &self.retention, ages, promises)
+        tables.restore_channels(now, record, self.sequence, &self.retention, ages, promises)
     }
 
-    /// Nothing was ever published.
+    /// Nothing was ever published, in a life of its own.
     pub fn clear(&mut self) {
+        self.life = Life::from_random(self.random.bits());
         self.sequence = 0;
+        self.watermark = 0;
+        self.unread = Unread::default();
+        self.made_room = 0;
         self.pass = Pass::default();
         self.ages = Ages::new(&self.retention);
         self.promises = Promises::default();
@@ -168,22 +251,42 @@ impl Archive {
     pub fn tidy(&mut self, tables: &mut Tables, now: Time, channels: Vec<Key<Channel>>) {
         self.trim(tables, now);
         for key in channels {
-            self.free_if_idle(tables, key);
-        }
-    }
-
-    fn trim(&mut self, tables: &mut Tables, now: Time) {
-        let retention = &self.retention;
-        while let Some(emptied) = self.ages.trim(retention, now.ms, &mut tables.channels) {
-            if let Some(channel) = tables.remove_if_idle(emptied) {
-                self.ages.forget(&channel);
+            if !self.free_if_idle(tables, key) {
+                self.rest(tables, key);
             }
         }
     }
 
-    fn free_if_idle(&mut self, tables: &mut Tables, key: Key<Channel>) {
-        if let Some(channel) = tables.remove_if_idle(key) {
-            self.ages.forget(&channel);
+    fn trim(&mut self, tables: &mut Tables, now: Time) {
+        let now_ms = now.ms;
+        while let Some(emptied) = self
+            .ages
+            .trim(&self.retention, now_ms, &mut tables.channels)
+        {
+            self.free_if_idle(tables, emptied);
         }
+    }
+
+    /// Whether the channel is gone.
+    fn free_if_idle(&mut self, tables: &mut Tables, key: Key<Channel>) -> bool {
+        let gone = tables.remove_if_idle(key);
+        if let Some(channel) = &gone {
+            self.went(channel);
+        }
+        gone.is_some() || tables.channels.get(key).is_none()
+    }
+
+    fn went(&mut self, channel: &Channel) {
+        self.ages.forget(channel);
+        // A session's own channel is asked for by nobody else.
+        if !channel.direct {
+            self.watermark = self.watermark.max(channel.log.last_sequence());
+        }
+    }
+
+    /// Channels in the queue of those that may go, of use or not.
+    #[cfg(test)]
+    pub fn resting(&self) -> usize {
+        self.unread.len()
     }
 }

@@ -7,9 +7,10 @@
 
 use std::sync::Arc;
 
-use crate::base::names::Epoch;
+use crate::base::names::{Epoch, Moment, Offset, Since};
 
 use super::log::Log;
+use super::readership::Readership;
 
 /// One reader: the session's slot, and which of its subscriptions this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +40,18 @@ pub struct Channel {
     pub dirty: bool,
     /// Its oldest publication stands in the hub's queue of ages.
     pub aging: bool,
-    /// Somebody was told where it stands: it is not forgotten before this time.
+    /// Somebody was told where it stands: it is not forgotten before this time,
+    /// unless the room is needed for another.
     pub promised_until_ms: Option<u64>,
+    /// It stands in the hub's queue of channels that nobody reads.
+    pub resting: bool,
+    /// How many publications the server had accepted when it was last read, or asked for.
+    pub touched: u64,
+    /// Whether its readers count against the shares of their addresses. `/all` and
+    /// a session's own channel come with each session, and do not.
+    pub counted: bool,
+    /// Whose readers it has, if it is counted.
+    pub readership: Readership,
     readers: Vec<Reader>,
     awake: u32,
 }
@@ -57,6 +68,10 @@ impl Channel {
             dirty: false,
             aging: false,
             promised_until_ms: None,
+            resting: false,
+            touched: 0,
+            counted: false,
+            readership: Readership::Nobody,
             readers: Vec::new(),
             awake: 0,
         }
@@ -75,6 +90,33 @@ impl Channel {
     /// How many readers are awake; they stand at places below this.
     pub fn awake(&self) -> u32 {
         self.awake
+    }
+
+    /// All of them, in the order of their places.
+    pub fn readers(&self) -> &[Reader] {
+        &self.readers
+    }
+
+    /// By how many publications accepted it was last of use to anybody.
+    pub fn last_used(&self) -> u64 {
+        self.touched.max(self.log.last_sequence())
+    }
+
+    /// The first offset behind `since`; `None` if something behind that may be gone.
+    /// `present` is the server's own moment.
+    pub fn behind(&self, since: Since, present: Moment) -> Option<Offset> {
+        match since {
+            Since::Position(position) => {
+                let wanted = position.offset.saturating_add(1);
+                let held = self.log.first()..=self.log.next();
+                (position.epoch == self.epoch && held.contains(&wanted)).then_some(wanted)
+            }
+            Since::Moment(moment) => {
+                let known = moment.life == present.life && moment.sequence <= present.sequence;
+                let whole = known && self.log.lost() <= moment.sequence;
+                whole.then(|| self.log.behind(moment.sequence))
+            }
+        }
     }
 
     /// Those that are awake, in the order of their places.

@@ -47,6 +47,8 @@ pub struct Log {
     entries: VecDeque<Entry>,
     /// The offset of `entries[0]`, or of the next append when there is none.
     first: Offset,
+    /// Nothing of the channel with a sequence above this has been let go.
+    lost: u64,
 }
 
 impl Default for Log {
@@ -57,14 +59,16 @@ impl Default for Log {
             base: 0,
             entries: VecDeque::new(),
             first: 1,
+            lost: 0,
         }
     }
 }
 
 impl Log {
     /// A log whose oldest publication has the offset `first`. The bytes of the
-    /// publications stand in `bytes`, one behind the other.
-    pub fn restored(first: Offset, remembered: Vec<Remembered>, bytes: Vec<u8>) -> Log {
+    /// publications stand in `bytes`, one behind the other. Nothing with a sequence
+    /// above `lost` has been let go.
+    pub fn restored(first: Offset, lost: u64, remembered: Vec<Remembered>, bytes: Vec<u8>) -> Log {
         let mut end = 0;
         let entries = remembered.into_iter().map(|entry| {
             end += entry.length as u64;
@@ -78,8 +82,19 @@ impl Log {
         assert_eq!(end, bytes.len() as u64, "each byte is one publication's");
         Log {
             first,
+            lost,
             entries: entries.into(),
             bytes,
+            ..Log::default()
+        }
+    }
+
+    /// An empty log whose next publication gets the offset `first`. What was in it
+    /// before, or in another of that name, had a sequence of `lost` at most.
+    pub fn starting_at(first: Offset, lost: u64) -> Log {
+        Log {
+            first,
+            lost,
             ..Log::default()
         }
     }
@@ -116,6 +131,24 @@ impl Log {
     /// What is held, in bytes, with what remembering it costs.
     pub fn size(&self) -> usize {
         self.bytes.len() - self.dead + self.entries.len() * ENTRY_BYTES
+    }
+
+    /// The greatest sequence that something had which is let go, or may have had.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The sequence of the newest publication; of one that may have been, if none is held.
+    pub fn last_sequence(&self) -> u64 {
+        self.entries
+            .back()
+            .map_or(self.lost, |entry| entry.sequence)
+    }
+
+    /// The first offset whose sequence is above `sequence`, of those that are held.
+    pub fn behind(&self, sequence: u64) -> Offset {
+        let entries = &self.entries;
+        self.first + entries.partition_point(|entry| entry.sequence <= sequence) as u64
     }
 
     /// When the oldest publication held was appended.
@@ -182,6 +215,7 @@ impl Log {
             return;
         };
         self.first += 1;
+        self.lost = entry.sequence;
         self.dead = (entry.end - self.base) as usize;
         if self.entries.is_empty() {
             self.base = entry.end;
@@ -236,6 +270,11 @@ mod tests {
         assert_eq!(log.split(2, 3), (3, &b"three"[..]));
         assert_eq!(log.first_at(1, 13), 3);
         assert_eq!(log.sequence(2), 12);
+        let behind = [0, 9, 10, 11, 12, 14, 15, 99].map(|sequence| log.behind(sequence));
+        assert_eq!(behind, [1, 1, 2, 2, 3, 3, 4, 4]);
+        assert_eq!((log.lost(), log.last_sequence()), (0, 15));
+        log.drop_first();
+        assert_eq!((log.lost(), log.behind(0), log.behind(12)), (10, 2, 3));
     }
 
     #[test]
@@ -268,6 +307,7 @@ mod tests {
         assert!(log.is_empty());
         assert_eq!((log.size(), log.bytes.capacity()), (0, 0));
         assert_eq!((log.first(), log.next()), (2, 2));
+        assert_eq!((log.lost(), log.last_sequence(), log.behind(0)), (1, 1, 2));
         assert_eq!(append(&mut log, 2, "two"), 2);
         assert_eq!(log.frames(2, 3), b"two");
         log.drop_first();

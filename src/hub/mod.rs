@@ -11,6 +11,7 @@
 //! returned by [`Hub::take_gap`]. Called by the server.
 
 mod log;
+mod readership;
 mod channel;
 mod session;
 mod pending;
@@ -18,7 +19,12 @@ mod pass;
 mod retention;
 mod promises;
 mod values;
+mod holdings;
+mod newcomers;
+mod unread;
 mod tables;
+mod shares;
+mod positions;
 mod cursors;
 mod snapshot;
 mod restore;
@@ -31,18 +37,20 @@ mod tests;
 mod promise_tests;
 #[cfg(test)]
 mod resume_tests;
+#[cfg(test)]
+mod share_tests;
 
 use std::sync::Arc;
 
 use crate::base::address::AddressKey;
-use crate::base::names::{ALL_CHANNEL, Epoch, Offset, Position, SESSION_CHANNEL, SessionId};
+use crate::base::names::{ALL_CHANNEL, Epoch, Life, Offset, SESSION_CHANNEL, SessionId, Since};
 use crate::base::random::Random;
 use crate::base::record::{Damaged, Record, Writer, put_u64};
 use crate::base::slots::Key;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 
-use archive::Archive;
+use archive::{Archive, Counted};
 use channel::Channel;
 use tables::Tables;
 
@@ -51,7 +59,7 @@ pub use restore::Restored;
 pub use retention::{Keep, LOG_FLOOR, Retention};
 use session::Rest;
 pub use session::{Opener, Session, SessionKey, Stream};
-pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Standing};
+pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Standing, Whereabouts};
 
 /// The channel table and the session table.
 pub struct Hub {
@@ -69,8 +77,8 @@ impl Hub {
     pub fn new(limits: HubLimits, mut random: Random) -> Hub {
         Hub {
             archive: Archive::new(limits.retention.clone(), random.fork()),
+            tables: Tables::new(&limits),
             limits,
-            tables: Tables::default(),
             all: ALL_CHANNEL.into(),
             own: SESSION_CHANNEL.into(),
             ends: Timers::default(),
@@ -79,28 +87,47 @@ impl Hub {
     }
 
     /// Opens a session, asleep and subscribed to `/all` from here on. It counts
-    /// against the share of `address`.
+    /// against the share of `address`. If that is full, or all of it is, a session goes
+    /// that never had a stream ([`newcomers`]).
     ///
     /// # Errors
-    /// When there are too many sessions.
+    /// When there are too many sessions, and none may go.
     pub fn open(&mut self, now: Time, address: Option<AddressKey>) -> Result<SessionKey, HubError> {
-        if self.tables.sessions.len() >= self.limits.sessions {
-            return Err(HubError::TooManySessions(self.limits.sessions));
-        }
-        let all = match self.tables.names.get(&self.all) {
-            Some(channel) => *channel,
-            None => self
-                .archive
-                .create(&mut self.tables, Arc::clone(&self.all), false),
-        };
-        let id = SessionId(self.random.bits_128());
-        let mut session = Session::new(id, 0);
-        session.address = address;
-        let key = self.tables.sessions.insert(session);
-        self.tables.ids.insert(id, key);
-        self.tables.join(key, all);
+        let key = self.enter(address)?;
         self.renew(now, key);
+        self.tables.wait_for_stream(key);
         Ok(key)
+    }
+
+    /// Opens a session as [`Hub::open`] does, with `stream` attached.
+    ///
+    /// # Errors
+    /// As [`Hub::open`].
+    pub fn open_stream(
+        &mut self,
+        address: Option<AddressKey>,
+        stream: Stream,
+    ) -> Result<SessionKey, HubError> {
+        let key = self.enter(address)?;
+        self.attach(key, stream);
+        Ok(key)
+    }
+
+    fn enter(&mut self, address: Option<AddressKey>) -> Result<SessionKey, HubError> {
+        if let Some(goes) = self.tables.who_goes(address, &self.limits)? {
+            self.close(goes);
+        }
+        let all = self.archive.find_or_create(&mut self.tables, &self.all);
+        let id = SessionId(self.random.bits_128());
+        let key = self.tables.add_session(id, address);
+        self.tables.join(key, all);
+        Ok(key)
+    }
+
+    /// The session's client came from `address` now: the session counts for that, unless
+    /// its share is full.
+    pub fn set_address(&mut self, key: SessionKey, address: Option<AddressKey>) {
+        self.tables.set_address(key, address);
     }
 
     /// The live session with this id.
@@ -136,6 +163,7 @@ impl Hub {
     pub fn attach(&mut self, key: SessionKey, stream: Stream) -> Option<Stream> {
         let session = self.tables.sessions.get_mut(key)?;
         let before = session.stream();
+        session.had_stream = true;
         session.set_rest(Rest::Awake(stream));
         if before.is_none() {
             self.tables.wake(key);
@@ -169,9 +197,7 @@ impl Hub {
         for number in (0..count).rev() {
             self.archive.leave(&mut self.tables, key, number);
         }
-        if let Some(session) = self.tables.sessions.remove(key) {
-            self.tables.ids.remove(&session.id);
-        }
+        self.tables.remove_session(key);
     }
 
     /// Subscribes the session to the channel `name`, from here on or from
@@ -184,7 +210,7 @@ impl Hub {
         &mut self,
         key: SessionKey,
         name: &str,
-        since: Option<Position>,
+        since: Option<Since>,
     ) -> Result<Standing, HubError> {
         self.limits.check_name(name)?;
         let session = self.session(key).ok_or(HubError::SessionEnded)?;
@@ -197,13 +223,14 @@ impl Hub {
                 return Err(HubError::TooManyOfSession(self.limits.channels_per_session));
             }
             None => {
+                self.tables.check_shares(key, channel, &self.limits)?;
                 let channel = self.channel_for(name)?;
                 let joined = self.tables.join(key, channel);
                 joined.ok_or(HubError::SessionEnded)?
             }
         };
         self.tables
-            .stand(key, number, since, true)
+            .stand(key, number, since, self.archive.moment(), true)
             .ok_or(HubError::SessionEnded)
     }
 
@@ -224,10 +251,11 @@ impl Hub {
     pub fn resume(
         &mut self,
         key: SessionKey,
-        positions: &[(&str, Position)],
+        positions: &[(&str, Since)],
         asking: Asking,
     ) -> Vec<(Arc<str>, Standing)> {
-        self.tables.resume(key, positions, asking)
+        let present = self.archive.moment();
+        self.tables.resume(key, positions, present, asking)
     }
 
     /// Appends a publication to the channel `name`. `encode` writes its frame,
@@ -242,8 +270,13 @@ impl Hub {
         encode: impl FnOnce(&mut Vec<u8>, Offset, Option<Epoch>),
     ) -> Result<Published, HubError> {
         self.limits.check_name(name)?;
+        if let Some(&channel) = self.tables.names.get(name) {
+            return Ok(self.archive.append(&mut self.tables, now, channel, encode));
+        }
         let channel = self.channel_for(name)?;
-        Ok(self.archive.append(&mut self.tables, now, channel, encode))
+        let published = self.archive.append(&mut self.tables, now, channel, encode);
+        self.archive.rest(&mut self.tables, channel);
+        Ok(published)
     }
 
     /// Appends a publication to the session's own channel; `None` if the session ended.
@@ -266,29 +299,29 @@ impl Hub {
         Some(self.archive.append(&mut self.tables, now, channel, encode))
     }
 
-    /// Whether publications to all of `names` would be taken.
+    /// Whether publications to all of `names` would be taken. For a new name a channel
+    /// goes that nobody reads.
     ///
     /// # Errors
-    /// When a name cannot be one, or there would be too many channels.
+    /// When a name cannot be one, or all channels there may be are read by somebody.
     pub fn check<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) -> Result<(), HubError> {
-        names
-            .clone()
-            .try_for_each(|name| self.limits.check_name(name))?;
-        match self.tables.count_with(names) > self.limits.channels {
-            true => Err(HubError::TooManyChannels(self.limits.channels)),
-            false => Ok(()),
-        }
+        self.tables.check_names(names, &self.limits)
     }
 
-    /// Where the channel `name` stands. It is kept, if need be made, so that a
-    /// subscription from there misses nothing for as long as history is kept.
+    /// Where the channel `name` stands. It is kept for as long as a publication of now
+    /// would be, so that a subscription from there misses nothing. One that is not there
+    /// is not made: then it is said where the server stands.
     ///
     /// # Errors
-    /// As [`Hub::publish`].
-    pub fn head(&mut self, now: Time, name: &str) -> Result<Head, HubError> {
+    /// When the name cannot be one.
+    pub fn head(&mut self, now: Time, name: &str) -> Result<Whereabouts, HubError> {
         self.limits.check_name(name)?;
-        let channel = self.channel_for(name)?;
-        Ok(self.archive.promise(&mut self.tables, now, channel))
+        Ok(match self.tables.names.get(name) {
+            Some(&channel) => {
+                Whereabouts::Known(self.archive.promise(&mut self.tables, now, channel))
+            }
+            None => Whereabouts::Unknown(self.archive.moment()),
+        })
     }
 
     /// The next awake session with something pending after what was published,
@@ -351,11 +384,12 @@ impl Hub {
 
     /// What is missing behind `since`, from which the session has subscribed to
     /// `name`, is a gap as well: for whom that may reach sooner than the answer.
-    pub fn owe_gap(&mut self, key: SessionKey, name: &str, since: Position) {
+    pub fn owe_gap(&mut self, key: SessionKey, name: &str, since: Since) {
         let channel = self.tables.names.get(name).copied();
         let known = channel.and_then(|channel| self.session(key)?.find(channel.index()));
         if let Some(number) = known {
-            self.tables.owe_gap(key, number, since);
+            let present = self.archive.moment();
+            self.tables.owe_gap(key, number, since, present);
         }
     }
 
@@ -390,13 +424,15 @@ impl Hub {
     /// Writes logs, epochs and sessions with their cursors to `out`. What was
     /// written to a stream that may yet have failed counts as not delivered.
     pub fn save(&self, now: Time, out: &mut Writer<'_>) {
-        put_u64(out, self.archive.sequence());
+        let moment = self.archive.moment();
+        put_u64(out, moment.life.bits());
+        put_u64(out, moment.sequence);
+        put_u64(out, self.archive.watermark());
         self.tables.save(now, out);
     }
 
     /// Restores what [`Hub::save`] wrote, which is all that `record` has left,
-    /// into a hub that is still empty. The
-    /// sessions are asleep, and live as long as any that has just fallen asleep.
+    /// into a hub that is still empty. The sessions are asleep, and live as long as any that has just fallen asleep.
     /// Limits that are lower now cut off sessions and old publications.
     ///
     /// # Errors
@@ -410,12 +446,16 @@ impl Hub {
     }
 
     fn read(&mut self, now: Time, record: &mut Record<'_>) -> Result<Restored, Damaged> {
-        let sequence = record.u64()?;
-        if sequence >= 1 << 62 {
+        let counted = Counted {
+            life: Life::from_bits(record.u64()?).ok_or(Damaged)?,
+            sequence: record.u64()?,
+            watermark: record.u64()?,
+        };
+        if counted.sequence >= 1 << 62 || counted.watermark > counted.sequence {
             return Err(Damaged);
         }
         let tables = &mut self.tables;
-        let channels = self.archive.restore(tables, now, record, sequence)?;
+        let channels = self.archive.restore(tables, now, record, counted)?;
         let ends_ms = now.after(self.limits.session_ttl_ms);
         tables.restore_sessions(record, &channels, |tables, session| {
             if tables.sessions.len() < self.limits.sessions {
@@ -433,7 +473,7 @@ impl Hub {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.tables = Tables::default();
+        self.tables = Tables::new(&self.limits);
         self.ends = Timers::default();
         self.archive.clear();
     }
@@ -463,6 +503,11 @@ impl Hub {
         self.tables.sessions.len()
     }
 
+    /// How many sessions and channels went so far because there were too many.
+    pub fn let_go(&self) -> (u64, u64) {
+        (self.tables.newcomers.chosen(), self.archive.made_room())
+    }
+
     /// Channels that have readers or hold publications.
     pub fn channel_count(&self) -> usize {
         self.tables.channels.len()
@@ -473,18 +518,15 @@ impl Hub {
         self.archive.bytes()
     }
 
-    /// How many sessions are subscribed to `name`.
-    pub fn readers(&self, name: &str) -> usize {
-        self.tables.readers(name)
-    }
-
-    /// The channel `name`, made if need be.
+    /// The channel `name`, made if need be, for which one goes that nobody reads.
     fn channel_for(&mut self, name: &str) -> Result<Key<Channel>, HubError> {
         if let Some(&channel) = self.tables.names.get(name) {
             return Ok(channel);
         }
-        if self.tables.names.len() >= self.limits.channels {
-            return Err(HubError::TooManyChannels(self.limits.channels));
+        while self.tables.names.len() >= self.limits.channels {
+            if !self.archive.make_room(&mut self.tables) {
+                return Err(HubError::TooManyChannels(self.limits.channels));
+            }
         }
         Ok(self.archive.create(&mut self.tables, name.into(), false))
     }

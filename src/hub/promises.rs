@@ -1,9 +1,10 @@
 //! Channels that are kept because somebody was told where they stand.
 //!
 //! Whoever asks where a channel stands is told a position to go on from later.
-//! So the channel has to live until then, with its epoch and its count, even if
-//! it came to be by the question. It is kept for as long as a publication
-//! would be: behind that nothing could be recovered anyway. Called by the hub alone.
+//! So the channel has to live until then, with its epoch and its count, though nobody
+//! may read it meanwhile. It is kept for as long as a publication would be: behind that
+//! nothing could be recovered anyway. Where there are too many channels it goes all the
+//! same, and whoever comes with the position is told of the loss. Called by the hub alone.
 
 use crate::base::slots::{Key, Slots};
 use crate::base::timers::Timers;

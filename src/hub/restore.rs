@@ -118,10 +118,12 @@ impl Tables {
         saved: &SavedSession,
         channels: &[Key<Channel>],
     ) -> SessionKey {
-        let mut session = Session::new(saved.id, 0);
-        session.modern = saved.modern;
-        let key = self.sessions.insert(session);
-        self.ids.insert(saved.id, key);
+        // Whose it is will be known when its client comes back.
+        let key = self.add_session(saved.id, None);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.modern = saved.modern;
+            session.had_stream = true;
+        }
         for &(channel, cursor) in &saved.cursors {
             if let Some(number) = self.join(key, channels[channel])
                 && let Some(session) = self.sessions.get_mut(key)

@@ -3,14 +3,17 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::names::Position;
 use crate::base::record;
 
 fn limits() -> HubLimits {
     HubLimits {
         sessions: 1_000,
+        sessions_per_address: 1_000,
         session_ttl_ms: 90_000,
         channels: 1_000,
         channels_per_session: 10,
+        subscriptions_per_address: 1_000,
         channel_name_bytes: 64,
         retention: Retention {
             keep: Keep {
@@ -167,7 +170,7 @@ fn a_position_of_before_is_recovered() {
         ..published.position
     };
     let key = new.find(old.session(key).unwrap().id).unwrap();
-    let told = new.resume(key, &[("news", position)], Asking::Again);
+    let told = new.resume(key, &[("news", position.into())], Asking::Again);
     let recovered = |channel| {
         let mut told = told.iter();
         told.find(|(name, _)| &**name == channel)

@@ -2,6 +2,7 @@
 
 use super::tests::{World, limits};
 use super::*;
+use crate::base::names::Position;
 
 #[test]
 fn a_poll_that_names_what_is_gone_is_told_of_the_gap() {
@@ -14,12 +15,12 @@ fn a_poll_that_names_what_is_gone_is_told_of_the_gap() {
     for number in 0..100 {
         world.publish("/all", &number.to_string());
     }
-    let told = world.hub.resume(key, &[("/all", at)], Asking::Poll);
+    let told = world.hub.resume(key, &[("/all", at.into())], Asking::Poll);
     assert!(!told[0].1.recovered);
     let gap = world.hub.take_gap(key).unwrap();
     let rest = world.read(key).split_whitespace().count() as u64;
     assert_eq!((gap.missed + rest, gap.position.offset), (100, 101 - rest));
-    let told = world.hub.resume(key, &[("/all", at)], Asking::Again);
+    let told = world.hub.resume(key, &[("/all", at.into())], Asking::Again);
     assert!(!told[0].1.recovered, "told by the answer, and only there");
     assert_eq!(world.hub.take_gap(key), None);
 }
@@ -32,7 +33,9 @@ fn a_client_that_names_others_has_seen_nothing_of_its_own_channel() {
     world.publish_to(key, "direct");
     assert_eq!(world.read(key), "a direct ");
     // It was lost behind the socket, and only the client can say so.
-    let told = world.hub.resume(key, &[("/all", all)], Asking::Again);
+    let told = world
+        .hub
+        .resume(key, &[("/all", all.into())], Asking::Again);
     assert!(told.iter().all(|(_, standing)| standing.recovered));
     assert_eq!(world.read(key), "direct ");
     world.hub.resume(key, &[], Asking::Poll);
@@ -83,7 +86,9 @@ fn a_poll_that_names_another_life_of_a_channel_moves_no_cursor() {
         offset: 40,
     };
     assert_ne!(before.epoch, standing.position.epoch);
-    world.hub.resume(key, &[("news", before)], Asking::Poll);
+    world
+        .hub
+        .resume(key, &[("news", before.into())], Asking::Poll);
     let gap = world.hub.take_gap(key).expect("the loss is told");
     assert_eq!(gap.position.offset, gap.missed);
 }
@@ -105,7 +110,7 @@ fn who_lost_an_answer_that_is_gone_by_then_is_told_of_the_gap() {
     let gap = world.hub.take_gap(key).unwrap();
     let rest = world.read(key).split_whitespace().count() as u64;
     assert_eq!((gap.missed + rest, gap.position.offset), (101, 101 - rest));
-    let told = world.hub.resume(key, &[("/all", at)], Asking::Again);
+    let told = world.hub.resume(key, &[("/all", at.into())], Asking::Again);
     assert!(!told[0].1.recovered, "told by the answer, and only there");
     assert_eq!(world.hub.take_gap(key), None);
 }

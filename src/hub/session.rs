@@ -70,6 +70,8 @@ pub struct Session {
     awake: bool,
     /// It has an entry in the hub's timers.
     pub timed: bool,
+    /// A stream was attached to it, or a poll, at some time.
+    pub had_stream: bool,
     /// Its client connected the new way: it is told of gaps and heartbeats.
     pub modern: bool,
     pub opener: Option<Opener>,
@@ -92,6 +94,7 @@ impl Session {
             stream_or_ends_ms: ends_ms,
             awake: false,
             timed: false,
+            had_stream: false,
             modern: false,
             opener: None,
             address: None,

@@ -17,7 +17,7 @@ use super::log::{Log, Remembered};
 
 /// The least that an entry, a channel, a cursor and a session take.
 const ENTRY_BYTES: usize = 24;
-pub const CHANNEL_BYTES: usize = 49;
+pub const CHANNEL_BYTES: usize = 57;
 const CURSOR_BYTES: usize = 16;
 pub const SESSION_BYTES: usize = 25;
 
@@ -55,6 +55,7 @@ pub fn encode_channel(channel: &Channel, now: Time, out: &mut Writer<'_>) {
     put_u8(out, u8::from(channel.direct));
     put_u64(out, promised_unix_ms);
     put_u64(out, log.first());
+    put_u64(out, log.lost());
     put_u64(out, log.next() - log.first());
     for entry in log.entries() {
         put_u64(out, entry.length as u64);
@@ -76,9 +77,10 @@ impl SavedChannel {
         let direct = flag(record)?;
         let promised_unix_ms = record.u64()?;
         let first = record.u64()?;
+        let lost = record.u64()?;
         let count = record.count(ENTRY_BYTES)?;
         let mut entries = Vec::with_capacity(count);
-        let (mut before, mut length) = (0, 0_usize);
+        let (mut before, mut length) = (lost, 0_usize);
         for _ in 0..count {
             let entry = Remembered {
                 length: usize::try_from(record.u64()?).map_err(|_| Damaged)?,
@@ -94,7 +96,7 @@ impl SavedChannel {
         }
         let bytes = record.bytes()?;
         // Offsets that can be counted on from, without an overflow in sight.
-        if length != bytes.len() || !(1..1 << 62).contains(&first) {
+        if length != bytes.len() || !(1..1 << 62).contains(&first) || lost > sequence {
             return Err(Damaged);
         }
         Ok(SavedChannel {
@@ -102,7 +104,7 @@ impl SavedChannel {
             epoch,
             direct,
             promised_unix_ms,
-            log: Log::restored(first, entries, bytes),
+            log: Log::restored(first, lost, entries, bytes),
         })
     }
 }

@@ -5,32 +5,53 @@
 //! Everything that moves one end puts the other right, here and nowhere else.
 //! Called by the hub alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::names::{Epoch, Position, SessionId};
+use crate::base::address::AddressKey;
+use crate::base::names::{ALL_CHANNEL, Epoch, SessionId};
 use crate::base::slots::{Key, Slots};
 use crate::base::timers::Timers;
 
 use super::channel::{Channel, Moved, Reader};
+use super::holdings::Holdings;
+use super::newcomers::Newcomers;
+use super::readership::Readership;
 use super::session::{Rest, Session, SessionKey, Stream, Subscription};
-use super::values::{Asking, Standing};
+use super::values::HubLimits;
 
-/// Both tables with their indexes.
-#[derive(Default)]
+/// Both tables with their indexes, and what each address has in them.
 pub struct Tables {
     pub channels: Slots<Channel>,
     pub names: HashMap<Arc<str>, Key<Channel>>,
     pub sessions: Slots<Session>,
     pub ids: HashMap<SessionId, SessionKey>,
+    pub holdings: Holdings,
+    pub newcomers: Newcomers,
+    /// How many channels have readers, without those of one session: these have to stay.
+    pub read: usize,
 }
 
 impl Tables {
+    /// Nothing yet. The shares of addresses are those of `limits`.
+    pub fn new(limits: &HubLimits) -> Tables {
+        Tables {
+            channels: Slots::default(),
+            names: HashMap::new(),
+            sessions: Slots::default(),
+            ids: HashMap::new(),
+            holdings: Holdings::new(limits),
+            newcomers: Newcomers::default(),
+            read: 0,
+        }
+    }
+
     /// Adds a channel, kept by the rule of this number. A direct one has no
     /// entry under its name.
     pub fn create(&mut self, name: Arc<str>, epoch: Epoch, direct: bool, rule: u8) -> Key<Channel> {
         let mut channel = Channel::new(Arc::clone(&name), epoch, direct);
         channel.rule = rule;
+        channel.counted = !direct && *name != *ALL_CHANNEL;
         let key = self.channels.insert(channel);
         if !direct {
             self.names.insert(name, key);
@@ -45,19 +66,39 @@ impl Tables {
         if !channel.is_empty() || (kept && !channel.direct) {
             return None;
         }
+        self.remove(key)
+    }
+
+    /// Removes a channel that nobody reads, and all that it keeps.
+    pub fn remove(&mut self, key: Key<Channel>) -> Option<Channel> {
         let channel = self.channels.remove(key)?;
+        debug_assert!(channel.is_empty(), "a reader would be left with nothing");
         if !channel.direct {
             self.names.remove(&channel.name);
         }
         Some(channel)
     }
 
-    /// How many channels there would be if each of `names` were one.
-    pub fn count_with<'n>(&self, names: impl Iterator<Item = &'n str>) -> usize {
-        let new: HashSet<&str> = names
-            .filter(|name| !self.names.contains_key(*name))
-            .collect();
-        self.names.len() + new.len()
+    /// Adds a session that counts for `address` and reads nothing yet.
+    pub fn add_session(&mut self, id: SessionId, address: Option<AddressKey>) -> SessionKey {
+        let mut session = Session::new(id, 0);
+        session.address = address;
+        let key = self.sessions.insert(session);
+        self.ids.insert(id, key);
+        self.holdings.session_came(address);
+        key
+    }
+
+    /// Removes a session that reads nothing any more.
+    pub fn remove_session(&mut self, key: SessionKey) -> Option<Session> {
+        let session = self.sessions.remove(key)?;
+        debug_assert!(session.subscriptions.is_empty());
+        self.ids.remove(&session.id);
+        self.holdings.session_went(session.address);
+        let address = session.address;
+        self.newcomers
+            .clean(address, &self.sessions, &self.holdings);
+        Some(session)
     }
 
     /// Subscribes the session at the channel's head. Returns the number of the
@@ -65,6 +106,10 @@ impl Tables {
     pub fn join(&mut self, key: SessionKey, channel_key: Key<Channel>) -> Option<usize> {
         let session = self.sessions.get_mut(key)?;
         let channel = self.channels.get_mut(channel_key)?;
+        let address = session.address;
+        if channel.is_empty() && !channel.direct {
+            self.read += 1;
+        }
         let number = session.subscriptions.len();
         let mut place = channel.join(Reader {
             session: key.index(),
@@ -79,7 +124,10 @@ impl Tables {
             place,
             cursor: channel.log.next(),
         });
+        let readership = channel.readership.with(address);
         self.put_right(moved);
+        self.count_subscription(channel_key.index(), address, true);
+        self.set_readership(channel_key.index(), readership);
         Some(number)
     }
 
@@ -87,6 +135,7 @@ impl Tables {
     pub fn leave(&mut self, key: SessionKey, number: usize) -> Option<Key<Channel>> {
         self.step(key, number, Channel::sleep);
         let session = self.sessions.get_mut(key)?;
+        let address = session.address;
         let gone = session.subscriptions.swap_remove(number);
         if let Some(&filled) = session.subscriptions.get(number)
             && let Some(channel) = self.channels.at_mut(filled.channel)
@@ -95,7 +144,16 @@ impl Tables {
         }
         let moved = self.channels.at_mut(gone.channel)?.leave(gone.place);
         self.put_right(moved);
-        Some(self.channels.at(gone.channel)?.0)
+        self.count_subscription(gone.channel, address, false);
+        let (key, channel) = self.channels.at(gone.channel)?;
+        if channel.is_empty() && !channel.direct {
+            self.read -= 1;
+        }
+        // Of one address alone it stays, whichever of its readers leaves.
+        if channel.is_empty() || channel.readership == Readership::Several {
+            self.look_through(gone.channel);
+        }
+        Some(key)
     }
 
     /// Wakes the session in all its channels.
@@ -106,107 +164,6 @@ impl Tables {
     /// Puts the session to sleep in all its channels.
     pub fn sleep(&mut self, key: SessionKey) {
         self.each(key, Channel::sleep);
-    }
-
-    /// Where a subscription stands.
-    pub fn standing(&self, key: SessionKey, number: usize) -> Option<(&Channel, Position)> {
-        let subscription = self.sessions.get(key)?.subscriptions.get(number)?;
-        let (_, channel) = self.channels.at(subscription.channel)?;
-        let position = Position {
-            epoch: channel.epoch,
-            offset: subscription.cursor - 1,
-        };
-        Some((channel, position))
-    }
-
-    /// Sets a cursor behind `since`, or as near as the log allows.
-    pub fn seek(&mut self, key: SessionKey, number: usize, since: Position) -> Option<Standing> {
-        let session = self.sessions.get_mut(key)?;
-        let subscription = session.subscriptions.get_mut(number)?;
-        let (_, channel) = self.channels.at(subscription.channel)?;
-        let (first, next) = (channel.log.first(), channel.log.next());
-        let wanted = since.offset.saturating_add(1);
-        let recovered = since.epoch == channel.epoch && (first..=next).contains(&wanted);
-        // Of another life of the channel the client has seen nothing of this
-        // one: it gets what there is.
-        subscription.cursor = if recovered { wanted } else { first };
-        Some(Standing {
-            position: Position {
-                epoch: channel.epoch,
-                offset: subscription.cursor - 1,
-            },
-            recovered,
-        })
-    }
-
-    /// Where a subscription stands, after it was set behind `since` if that is given.
-    pub fn stand(
-        &mut self,
-        key: SessionKey,
-        number: usize,
-        since: Option<Position>,
-        recovered: bool,
-    ) -> Option<Standing> {
-        match since {
-            Some(since) => self.seek(key, number, since),
-            None => {
-                let (_, position) = self.standing(key, number)?;
-                Some(Standing {
-                    position,
-                    recovered,
-                })
-            }
-        }
-    }
-
-    /// As [`Tables::stand`], for each subscription, by what was seen of its channel.
-    pub fn resume(
-        &mut self,
-        key: SessionKey,
-        positions: &[(&str, Position)],
-        asking: Asking,
-    ) -> Vec<(Arc<str>, Standing)> {
-        self.rewind_all(key);
-        let count = self.sessions.get(key).map_or(0, |s| s.subscriptions.len());
-        let mut standings = Vec::with_capacity(count);
-        for number in 0..count {
-            let Some((channel, _)) = self.standing(key, number) else {
-                continue;
-            };
-            let (name, epoch) = (Arc::clone(&channel.name), channel.epoch);
-            let given = positions.iter().find(|(channel, _)| **channel == *name);
-            // A poll that crosses the answer to its subscription names another
-            // life of the channel yet: it acknowledges nothing.
-            let given = given.filter(|(_, at)| asking != Asking::Poll || at.epoch == epoch);
-            // That channel begins with its first publication, of which no
-            // answer tells: who lost it knows nothing of the channel.
-            let unseen = (channel.direct && !positions.is_empty()).then_some(Position {
-                epoch: channel.epoch,
-                offset: 0,
-            });
-            let since = given.map(|(_, position)| *position).or(unseen);
-            if let Some(standing) = self.stand(key, number, since, asking == Asking::Fresh) {
-                if let Some(since) = since.filter(|_| asking == Asking::Poll) {
-                    self.owe_gap(key, number, since);
-                }
-                standings.push((name, standing));
-            }
-        }
-        standings
-    }
-
-    /// If what is behind `since` is gone, sets the cursor there all the same:
-    /// the gap is told when it is read over. Of this life of the channel a client
-    /// that names another one has seen nothing.
-    pub fn owe_gap(&mut self, key: SessionKey, number: usize, since: Position) {
-        if let Some(session) = self.sessions.get_mut(key)
-            && let Some(subscription) = session.subscriptions.get_mut(number)
-            && let Some((_, channel)) = self.channels.at(subscription.channel)
-        {
-            let same = since.epoch == channel.epoch;
-            let seen = if same { since.offset } else { 0 };
-            subscription.cursor = subscription.cursor.min(seen.saturating_add(1));
-        }
     }
 
     /// The channel of the session's own messages, if it had any.
@@ -271,13 +228,6 @@ impl Tables {
             false
         });
         Some(due)
-    }
-
-    /// How many sessions read the channel `name`.
-    pub fn readers(&self, name: &str) -> usize {
-        let key = self.names.get(name);
-        let channel = key.and_then(|&key| self.channels.get(key));
-        channel.map_or(0, Channel::len)
     }
 
     fn each(

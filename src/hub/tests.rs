@@ -1,13 +1,16 @@
 //! The hub on a clock moved by hand.
 
 use super::*;
+use crate::base::names::Position;
 
 pub(super) fn limits() -> HubLimits {
     HubLimits {
         sessions: 1_000,
+        sessions_per_address: 1_000,
         session_ttl_ms: 90_000,
         channels: 1_000,
         channels_per_session: 10,
+        subscriptions_per_address: 1_000,
         channel_name_bytes: 64,
         retention: Retention {
             keep: Keep {
@@ -274,7 +277,10 @@ fn a_position_is_gone_on_from_or_the_loss_is_told() {
         offset,
         ..start.position
     };
-    let standing = world.hub.subscribe(key, "news", Some(at(3))).unwrap();
+    let standing = world
+        .hub
+        .subscribe(key, "news", Some(at(3).into()))
+        .unwrap();
     assert_eq!(
         standing,
         Standing {
@@ -283,9 +289,11 @@ fn a_position_is_gone_on_from_or_the_loss_is_told() {
         }
     );
     assert_eq!(world.read(key), "4 5 ");
-    let told = world
-        .hub
-        .resume(key, &[("news", at(4)), ("unknown", at(1))], Asking::Again);
+    let told = world.hub.resume(
+        key,
+        &[("news", at(4).into()), ("unknown", at(1).into())],
+        Asking::Again,
+    );
     assert_eq!(told.len(), 2);
     let news = told.iter().find(|(name, _)| &**name == "news").unwrap();
     assert_eq!(
@@ -300,7 +308,10 @@ fn a_position_is_gone_on_from_or_the_loss_is_told() {
         epoch: Epoch::from_random(99),
         offset: 3,
     };
-    let standing = world.hub.subscribe(key, "news", Some(other)).unwrap();
+    let standing = world
+        .hub
+        .subscribe(key, "news", Some(other.into()))
+        .unwrap();
     assert_eq!(
         standing,
         Standing {
@@ -361,7 +372,7 @@ fn the_total_is_bounded_and_the_oldest_go_first() {
     assert!(
         world
             .hub
-            .subscribe(key, "c49", Some(last))
+            .subscribe(key, "c49", Some(last.into()))
             .unwrap()
             .recovered
     );
@@ -396,7 +407,7 @@ fn a_prefix_has_limits_of_its_own_and_the_longest_wins() {
         let start = Position { offset: 0, ..head };
         let first = world
             .hub
-            .subscribe(key, name, Some(start))
+            .subscribe(key, name, Some(start.into()))
             .unwrap()
             .position;
         world.hub.close(key);
@@ -450,54 +461,4 @@ fn the_oldest_of_all_go_first_whatever_their_rules() {
     }
     let oldest = world.hub.poll_timeout().unwrap() - keep.ttl_ms;
     assert!(world.now.ms - oldest < 100, "the newest of both are left");
-}
-
-#[test]
-fn limits_are_told_with_what_to_do() {
-    let mut world = World::new(HubLimits {
-        sessions: 1,
-        channels: 3,
-        channels_per_session: 2,
-        ..limits()
-    });
-    let key = world.awake(1);
-    assert_eq!(
-        world.hub.open(world.now, None),
-        Err(HubError::TooManySessions(1))
-    );
-    world.hub.subscribe(key, "a", None).unwrap();
-    world.hub.subscribe(key, "a", None).unwrap();
-    assert_eq!(
-        world.hub.subscribe(key, "b", None),
-        Err(HubError::TooManyOfSession(2))
-    );
-    assert_eq!(
-        world.hub.channel_count(),
-        2,
-        "a refused channel is not made"
-    );
-    assert_eq!(world.hub.subscribe(key, "", None), Err(HubError::EmptyName));
-    assert_eq!(
-        world.hub.subscribe(key, "/session", None),
-        Err(HubError::ReservedName)
-    );
-    for name in ["a\nb", "\0", "\u{7f}", "a\u{85}"] {
-        assert_eq!(
-            world.hub.subscribe(key, name, None),
-            Err(HubError::ControlInName)
-        );
-    }
-    assert!(
-        world
-            .hub
-            .subscribe(key, &"x".repeat(65), None)
-            .unwrap_err()
-            .to_string()
-            .contains("64")
-    );
-    world.publish("c", "x");
-    let refused = world
-        .hub
-        .publish(world.now, "d", |bytes, _, _| bytes.push(0));
-    assert_eq!(refused, Err(HubError::TooManyChannels(3)));
 }

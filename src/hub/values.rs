@@ -5,23 +5,34 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::base::names::{Position, SESSION_CHANNEL};
+use crate::base::names::{Moment, Position, SESSION_CHANNEL};
 
 use super::retention::Retention;
+
+/// The part of all channels that one address may be alone in: a tenth.
+const CHANNELS_SHARE: usize = 10;
 
 /// What the hub holds at most, and for how long.
 #[derive(Clone, Debug)]
 pub struct HubLimits {
     pub sessions: usize,
+    pub sessions_per_address: usize,
     /// How long a session without a stream lives, in milliseconds.
     pub session_ttl_ms: u64,
     pub channels: usize,
     pub channels_per_session: usize,
+    /// Of the sessions of one address together, without those to `/all`.
+    pub subscriptions_per_address: usize,
     pub channel_name_bytes: usize,
     pub retention: Retention,
 }
 
 impl HubLimits {
+    /// How many channels one address may be alone in.
+    pub fn channels_per_address(&self) -> usize {
+        (self.channels / CHANNELS_SHARE).max(1)
+    }
+
     /// Whether `name` may be a channel's.
     ///
     /// # Errors
@@ -52,8 +63,12 @@ pub enum HubError {
     ReservedName,
     ControlInName,
     TooManyChannels(usize),
+    /// The address alone reads as many channels as it may.
+    TooManyAlone(usize),
     TooManyOfSession(usize),
+    TooManySubscriptions(usize),
     TooManySessions(usize),
+    TooManySessionsOfAddress(usize),
     SessionEnded,
 }
 
@@ -65,18 +80,31 @@ impl HubError {
             | HubError::LongName(_)
             | HubError::ReservedName
             | HubError::ControlInName => "channel_name",
-            HubError::TooManyChannels(_) => "channels_max",
+            HubError::TooManyChannels(_) | HubError::TooManyAlone(_) => "channels_max",
             HubError::TooManyOfSession(_) => "channels_per_session_max",
+            HubError::TooManySubscriptions(_) => "subscriptions_per_address_max",
             HubError::TooManySessions(_) => "sessions_max",
+            HubError::TooManySessionsOfAddress(_) => "sessions_per_address_max",
             HubError::SessionEnded => "unknown_session",
         }
     }
 
     /// Whether the same may work later.
     pub fn temporary(self) -> bool {
+        self.is_of_address()
+            || matches!(
+                self,
+                HubError::TooManyChannels(_) | HubError::TooManySessions(_)
+            )
+    }
+
+    /// Whether it is the share of one address that is used up, and nobody else's.
+    pub fn is_of_address(self) -> bool {
         matches!(
             self,
-            HubError::TooManyChannels(_) | HubError::TooManySessions(_)
+            HubError::TooManyAlone(_)
+                | HubError::TooManySubscriptions(_)
+                | HubError::TooManySessionsOfAddress(_)
         )
     }
 }
@@ -106,7 +134,19 @@ impl fmt::Display for HubError {
             HubError::TooManyChannels(most) => {
                 write!(
                     f,
-                    "there are {most} channels already: try later, or raise channels_max"
+                    "there are {most} channels that somebody reads: try later, or raise channels_max"
+                )
+            }
+            HubError::TooManyAlone(most) => {
+                write!(
+                    f,
+                    "your address alone reads {most} channels, a tenth of channels_max: leave some, or raise channels_max"
+                )
+            }
+            HubError::TooManySubscriptions(most) => {
+                write!(
+                    f,
+                    "your address has {most} subscriptions already: leave some, or raise subscriptions_per_address_max"
                 )
             }
             HubError::TooManyOfSession(most) => {
@@ -120,6 +160,12 @@ impl fmt::Display for HubError {
                 write!(
                     f,
                     "there are {most} sessions already: try later, or raise sessions_max"
+                )
+            }
+            HubError::TooManySessionsOfAddress(most) => {
+                write!(
+                    f,
+                    "your address has {most} sessions already: try later, or raise sessions_per_address_max"
                 )
             }
         }
@@ -141,6 +187,15 @@ pub struct Head {
     pub position: Position,
     /// How many sessions are subscribed to it, asleep or awake.
     pub readers: usize,
+}
+
+/// What is known of a channel that somebody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// It is there.
+    Known(Head),
+    /// It is not, and was not made: the server's own moment, from which nothing is missed.
+    Unknown(Moment),
 }
 
 /// Who names positions, and so how a loss is told.

@@ -19,8 +19,7 @@ use crate::config::Config;
 use crate::server::Peer;
 
 /// How long accepting rests when the system has no file or memory to give.
-/// A socket that closes ends the rest sooner. Also the least time between two
-/// log lines about it.
+/// A socket that closes ends the rest sooner.
 const PAUSE_MS: u64 = 1_000;
 
 enum Kind {
@@ -41,7 +40,6 @@ pub(super) struct Listeners {
     /// Whose turn it is: a flood on one must not keep the others waiting.
     next: usize,
     paused_until: Option<u64>,
-    quiet_until: u64,
 }
 
 impl Listeners {
@@ -72,7 +70,6 @@ impl Listeners {
             list: list.collect(),
             next: 0,
             paused_until: None,
-            quiet_until: 0,
         })
     }
 
@@ -192,12 +189,9 @@ impl Listeners {
     /// nobody foresaw: trying again at once would spin. The clients we have are not harmed.
     fn pause(&mut self, now: Time, error: &io::Error) {
         self.paused_until = Some(now.after(PAUSE_MS));
-        if now.ms >= self.quiet_until {
-            self.quiet_until = now.after(PAUSE_MS);
-            log::warn!(
-                "event=accept_paused reason=\"{error}\" hint=\"raise the limit of open files: ulimit -n, or LimitNOFILE in systemd\""
-            );
-        }
+        log::warn!(
+            "event=accept_paused reason=\"{error}\" hint=\"raise the limit of open files: ulimit -n, or LimitNOFILE in systemd\""
+        );
     }
 }
 

@@ -24,6 +24,7 @@
 //! remembers what it was told and has not used up (`Socket::readable`).
 
 mod host;
+mod memory;
 mod socket;
 
 mod bind;
@@ -50,6 +51,7 @@ pub use bind::BindError;
 pub use given::Given;
 pub use handle::Handle;
 pub use host::{Clock, random_seed};
+pub use memory::quarter_of_memory;
 
 use crate::base::slots::Key;
 use crate::base::time::Time;

@@ -42,6 +42,8 @@ pub struct UnderWay {
     id: Box<str>,
     /// The session's stream asked.
     stream: bool,
+    /// A stream asked again, perhaps another.
+    again: bool,
     /// The requests that asked. Each is on a connection of its own.
     requests: Vec<(ConnKey, RequestContext)>,
 }
@@ -155,6 +157,7 @@ impl Acks {
             session,
             id: id.into(),
             stream: false,
+            again: false,
             requests: Vec::new(),
         };
         known.awaited += usize::from(message.wait(waiter));
@@ -179,6 +182,19 @@ impl Acks {
             session: message.session,
             id: message.id,
             stream: message.stream,
+            requests: message.requests,
+            reply,
+        })
+    }
+
+    /// The message was not relayed after all, since the connection is gone that it
+    /// came by: those who asked since are to be told, for whom a repeated one is new.
+    pub fn drop_unqueued(&mut self, token: Token, reply: Reply) -> Option<Finished> {
+        let message = self.take(token)?;
+        Some(Finished {
+            session: message.session,
+            id: message.id,
+            stream: message.again,
             requests: message.requests,
             reply,
         })
@@ -210,6 +226,7 @@ impl Acks {
             session,
             id: id.into(),
             stream: false,
+            again: false,
             requests: Vec::new(),
         });
         let known = self.sessions.entry(session).or_default();
@@ -318,7 +335,10 @@ impl UnderWay {
     /// Adds a waiter; true if it is the stream, and was not waiting before.
     fn wait(&mut self, waiter: Waiter) -> bool {
         match waiter {
-            Waiter::Stream => !std::mem::replace(&mut self.stream, true),
+            Waiter::Stream => {
+                self.again |= self.stream;
+                !std::mem::replace(&mut self.stream, true)
+            }
             Waiter::Request(conn, context) => {
                 self.requests.push((conn, context));
                 false

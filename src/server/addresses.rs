@@ -79,13 +79,19 @@ impl Addresses {
         }
     }
 
-    /// Whom a request of a proxy counts for; nobody if it names no address, or
-    /// this machine's.
-    pub fn of_request(&self, peer: Peer, request: &Request<'_>) -> Option<AddressKey> {
+    /// The address for which a proxy passes the request on; `None` if the peer is
+    /// no proxy that is trusted, or names no address.
+    pub fn client(&self, peer: Peer, request: &Request<'_>) -> Option<IpAddr> {
         if !self.is_proxy(peer) {
             return None;
         }
-        let client = forwarded::client(&request.headers, |address| self.is_trusted(address))?;
+        forwarded::client(&request.headers, |address| self.is_trusted(address))
+    }
+
+    /// Whom a request of a proxy counts for; nobody if it names no address, or
+    /// this machine's.
+    pub fn of_request(&self, peer: Peer, request: &Request<'_>) -> Option<AddressKey> {
+        let client = self.client(peer, request)?;
         AddressKey::of(client).filter(|_| !client.is_loopback())
     }
 

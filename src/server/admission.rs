@@ -32,10 +32,8 @@ pub fn accept(core: &mut Core, now: Time, peer: Peer) -> Option<ConnKey> {
         return Some(key);
     };
     core.stats.refused += 1;
-    if core.may_log(now) {
-        let refused = core.stats.refused;
-        log::warn!("event=connection_refused limit={limit} peer={peer} refused_in_all={refused}");
-    }
+    let refused = core.stats.refused;
+    log::warn!("event=connection_refused limit={limit} peer={peer} refused_in_all={refused}");
     None
 }
 
@@ -43,12 +41,7 @@ pub fn accept(core: &mut Core, now: Time, peer: Peer) -> Option<ConnKey> {
 ///
 /// # Errors
 /// The refusal, when that one has too many already.
-pub fn admit(
-    core: &mut Core,
-    now: Time,
-    key: ConnKey,
-    request: &Request<'_>,
-) -> Result<(), Problem> {
+pub fn admit(core: &mut Core, key: ConnKey, request: &Request<'_>) -> Result<(), Problem> {
     let peer = match core.conns.get(key).map(|conn| &conn.role) {
         Some(Role::Http(http)) if core.addresses.is_proxy(http.peer) => http.peer,
         _ => return Ok(()),
@@ -68,12 +61,10 @@ pub fn admit(
         return Ok(());
     }
     core.stats.refused += 1;
-    if core.may_log(now) {
-        let refused = core.stats.refused;
-        log::warn!(
-            "event=request_refused limit=connections_per_address_max address={address} refused_in_all={refused}"
-        );
-    }
+    let refused = core.stats.refused;
+    log::warn!(
+        "event=request_refused limit=connections_per_address_max address={address} refused_in_all={refused}"
+    );
     Err(Problem::temporary(
         429,
         "connections_per_address_max",

@@ -21,6 +21,10 @@ use super::files::FileBody;
 /// Names a connection; stale once it is closed.
 pub type ConnKey = Key<Conn>;
 
+/// Bytes of answers that may wait for a connection while more of its requests are
+/// answered: some hundred short ones, fewer than a write costs.
+const ANSWERS_BYTES: usize = 16 * 1024;
+
 /// A connection of any kind.
 pub struct Conn {
     pub role: Role,
@@ -33,6 +37,10 @@ pub struct Conn {
     pub closing: bool,
     /// It was told not to be read, and is owed a word when it may be again.
     pub paused: bool,
+    /// What it keeps of its peer's bytes is counted in `Memory`.
+    pub input_counted: bool,
+    /// So is what waits in its outbox.
+    pub output_counted: bool,
     /// The earliest entry it has in the server's timers.
     pub timer_ms: u64,
     /// Since when what is to be written waits for the socket, bytes that it took
@@ -72,6 +80,8 @@ pub enum Phase {
     Polling(Box<Held>),
     /// The app is asked; its answer answers the request.
     Asking,
+    /// The relay has no room for its message yet; that there is some answers it.
+    Relaying(Box<RequestContext>),
     /// An answer is being written that has to be out before the next request.
     Sending(Sending),
 }
@@ -186,10 +196,18 @@ impl Conn {
             blocked: false,
             closing: false,
             paused: false,
+            input_counted: false,
+            output_counted: false,
             timer_ms: u64::MAX,
             waits_since_ms: u64::MAX,
             address: None,
         }
+    }
+
+    /// Whether its next request may be looked at, as far as the answers to those before
+    /// it go: they have to be on their way. Many small ones go out in one write.
+    pub fn takes_answers(&self, config: &Config) -> bool {
+        !self.blocked && self.outbox.len() < config.outbox_bytes_max.min(ANSWERS_BYTES)
     }
 
     /// The poll that is held, if one is.
@@ -270,7 +288,7 @@ impl HttpConn {
             Phase::Reading(Waiting::Body) => config.body_timeout_ms,
             Phase::Polling(held) => return Some(held.due_ms),
             // The relay gives up by itself; the writing has its own limit.
-            Phase::Asking | Phase::Sending(_) => return None,
+            Phase::Asking | Phase::Relaying(_) | Phase::Sending(_) => return None,
         };
         Some(self.since_ms.saturating_add(limit_ms))
     }

@@ -21,14 +21,18 @@ use crate::wire::websocket::WebSocketLimits;
 
 use super::acks::{AckLimits, Acks};
 use super::addresses::Addresses;
-use super::callback::{CallbackLimits, Callbacks};
+use super::behind::Behind;
+use super::callback::{CallbackLimits, Callbacks, Signing};
 use super::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::files::Files;
+use super::hosts::Hosts;
 use super::idempotency::Idempotency;
 use super::leaving::Leaving;
+use super::memory::Memory;
 use super::openers::Openers;
 use super::origins::Origins;
 use super::pace::Paces;
+use super::proxies::Unbelieved;
 use super::stats::Stats;
 
 /// What the event loop is asked to do.
@@ -52,6 +56,7 @@ pub struct Core {
     pub http_limits: HttpLimits,
     pub websocket_limits: WebSocketLimits,
     pub secret: Option<Secret>,
+    pub hosts: Hosts,
     pub origins: Origins,
     pub openers: Openers,
     pub files: Files,
@@ -62,13 +67,16 @@ pub struct Core {
     pub lanes: Vec<Option<ConnKey>>,
     pub acks: Acks,
     pub addresses: Addresses,
+    /// What the connections keep in memory.
+    pub memory: Memory,
+    pub unbelieved: Unbelieved,
     pub paces: Paces,
     pub timers: Timers<ConnKey>,
     pub actions: VecDeque<Action>,
     /// Connections with something in their outbox, or newly writable.
     pub flush: VecDeque<ConnKey>,
-    /// Streams that are not read while the relay is full.
-    pub paused: Vec<ConnKey>,
+    /// What came on streams behind a message that waits for the relay.
+    pub behind: Behind,
     /// Connections whose session goes on elsewhere, to be told so.
     pub superseded: Vec<ConnKey>,
     /// Sessions that are owed again what was not taken; a newer poll may wait for it.
@@ -79,10 +87,6 @@ pub struct Core {
     /// What was published under which key.
     pub idempotency: Idempotency,
     pub started_ms: u64,
-    /// When a gap was last written to the log.
-    pub gap_logged_ms: u64,
-    /// From when on what a peer brings about may be logged again.
-    peers_quiet_until_ms: u64,
     /// When the draining ends, once it has begun.
     pub drained_by_ms: Option<u64>,
     pub leaving: Leaving,
@@ -97,44 +101,50 @@ impl Core {
     pub fn new(config: Config, seed: [u8; 32], now: Time) -> Core {
         let mut random = Random::new(seed);
         let secret = Secret::new(&config.secret);
+        let signing = secret.clone().map(|secret| Signing {
+            secret,
+            md5: config.allow_md5,
+        });
         let url = HttpUrl::parse(&config.application_server_url).unwrap_or_else(|error| {
             // `Config::validate` has refused it already.
             panic!("application_server_url: {error}")
         });
         let doc_root = Some(config.doc_root.clone()).filter(|root| !root.as_os_str().is_empty());
+        let http_limits = HttpLimits {
+            head_bytes: config.head_bytes_max,
+            headers: config.headers_max,
+            body_bytes: config.body_bytes_max,
+        };
         Core {
-            http_limits: HttpLimits {
-                head_bytes: config.head_bytes_max,
-                headers: config.headers_max,
-                body_bytes: config.body_bytes_max,
-            },
+            memory: Memory::new(&config, &http_limits),
+            http_limits,
             websocket_limits: WebSocketLimits {
                 message_bytes: config.message_bytes_max,
                 fragments: u32::try_from(config.fragments_max).unwrap_or(u32::MAX),
             },
+            hosts: Hosts::new(&config),
             origins: Origins::new(&config),
             openers: Openers::new(&mut random),
             files: Files::new(doc_root),
             hub: Hub::new(hub_limits(&config), random.fork()),
-            callbacks: Callbacks::new(url, secret.clone(), callback_limits(&config), random.fork()),
+            callbacks: Callbacks::new(url, signing, callback_limits(&config), random.fork()),
             secret,
             conns: Slots::default(),
-            lanes: vec![None; config.relay_lanes],
+            lanes: Vec::new(),
             acks: Acks::new(ack_limits(&config)),
             addresses: Addresses::new(&config),
+            unbelieved: Unbelieved::default(),
             paces: Paces::new(&config),
             timers: Timers::default(),
             actions: VecDeque::new(),
             flush: VecDeque::new(),
-            paused: Vec::new(),
+            behind: Behind::default(),
             superseded: Vec::new(),
             rewound: Vec::new(),
             scratch: Vec::new(),
             stats: Stats::default(),
             idempotency: Idempotency::new(config.idempotency_ttl_ms, config.idempotency_keys_max),
             started_ms: now.ms,
-            gap_logged_ms: 0,
-            peers_quiet_until_ms: 0,
             drained_by_ms: None,
             leaving: Leaving::default(),
             random: random.fork(),
@@ -145,12 +155,20 @@ impl Core {
 
     /// Puts `key` in the queue of those to be flushed, unless its socket is full.
     pub fn queue_flush(&mut self, key: ConnKey) {
-        if let Some(conn) = self.conns.get_mut(key)
-            && !conn.queued
-            && !conn.blocked
-        {
+        let Some(conn) = self.conns.get_mut(key) else {
+            return;
+        };
+        self.memory.settle_output(key, conn);
+        if !conn.queued && !conn.blocked {
             conn.queued = true;
             self.flush.push_back(key);
+        }
+    }
+
+    /// Counts what the connection keeps in memory now.
+    pub fn settle(&mut self, key: ConnKey) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            self.memory.settle(key, conn, self.behind.bytes(key));
         }
     }
 
@@ -163,22 +181,6 @@ impl Core {
                 return Some(key);
             }
         }
-    }
-
-    /// The stream `key` is not read until the relay has room.
-    pub fn let_wait(&mut self, key: ConnKey) {
-        let Some(conn) = self.conns.get_mut(key) else {
-            return;
-        };
-        if std::mem::replace(&mut conn.paused, true) {
-            return;
-        }
-        // The relay may be full for long, and streams come and go: those that
-        // are gone are taken out before they are more than the others.
-        if self.paused.len() > 2 * self.conns.len() {
-            self.paused.retain(|&key| self.conns.get(key).is_some());
-        }
-        self.paused.push(key);
     }
 
     /// Queues a response. If the connection does not stay open, it is closed behind it.
@@ -197,6 +199,13 @@ impl Core {
         let response = self.polling_fields(response, context.polling, context.origin.as_deref());
         let response = match said.status {
             429 | 503 => response.header("Retry-After", "1"),
+            _ => response,
+        };
+        // A page of another origin may not read it otherwise (Fetch, 4.10).
+        let response = match said.status {
+            429 | 503 if context.polling.cors => {
+                response.header("Access-Control-Expose-Headers", "Retry-After")
+            }
             _ => response,
         };
         self.respond(now, key, &response, &context.framing);
@@ -260,9 +269,11 @@ impl Core {
         let Some(conn) = self.conns.remove(key) else {
             return false;
         };
+        self.memory.forget(key, &conn);
         if let Some(address) = conn.address {
             self.addresses.leave(address);
         }
+        self.leave_relay(now, key);
         match conn.role {
             Role::Http(http) => match http.phase {
                 Phase::Polling(held) => {
@@ -284,9 +295,19 @@ impl Core {
         true
     }
 
+    /// A connection is gone: a message that waited for room in its name does not
+    /// any longer, nor does what came behind it.
+    fn leave_relay(&mut self, now: Time, key: ConnKey) {
+        self.behind.remove(key);
+        if self.callbacks.waiting() > 0 {
+            self.callbacks.forget(now, key.to_u64());
+        }
+    }
+
     /// A WebSocket is gone. The session of a new client waits for its return;
     /// nobody else could come back to it, so another ends.
     pub fn leave_stream(&mut self, now: Time, key: ConnKey, session: SessionKey, modern: bool) {
+        self.leave_relay(now, key);
         let attached = self
             .hub
             .session(session)
@@ -306,29 +327,15 @@ impl Core {
         Key::from_u64(stream)
     }
 
-    /// Whether a line may be logged about something that any peer can bring
-    /// about: one a second in all, or a crowd of peers would fill the disk.
-    pub fn may_log(&mut self, now: Time) -> bool {
-        let may = now.ms >= self.peers_quiet_until_ms;
-        if may {
-            self.peers_quiet_until_ms = now.after(1_000);
-        }
-        may
-    }
-
-    /// Counts publications that a session will never get, and says so: once a
-    /// second at most, or a crowd of slow readers would fill the log.
-    pub fn note_gap(&mut self, now: Time, transport: &str, gap: &Gap) {
+    /// Counts publications that a session will never get, and logs them.
+    pub fn note_gap(&mut self, transport: &str, gap: &Gap) {
         self.stats.missed += gap.missed;
-        if now.ms >= self.gap_logged_ms + 1_000 || self.gap_logged_ms == 0 {
-            self.gap_logged_ms = now.ms;
-            log::warn!(
-                "event=gap transport={transport} channel={:?} missed={} missed_in_all={}",
-                gap.channel,
-                gap.missed,
-                self.stats.missed
-            );
-        }
+        log::warn!(
+            "event=gap transport={transport} channel={:?} missed={} missed_in_all={}",
+            gap.channel,
+            gap.missed,
+            self.stats.missed
+        );
     }
 
     /// Whether what is not finished goes on in the next process.
@@ -340,7 +347,7 @@ impl Core {
     /// written here.
     pub fn forget_saved(&mut self) {
         self.hub.forget_read();
-        self.callbacks.forget();
+        self.callbacks.forget_saved();
         self.acks = Acks::new(ack_limits(&self.config));
         self.idempotency = Idempotency::new(0, 0);
     }
@@ -354,9 +361,11 @@ impl Core {
 fn hub_limits(config: &Config) -> HubLimits {
     HubLimits {
         sessions: config.sessions_max,
+        sessions_per_address: config.sessions_per_address_max,
         session_ttl_ms: config.session_ttl_ms,
         channels: config.channels_max,
         channels_per_session: config.channels_per_session_max,
+        subscriptions_per_address: config.subscriptions_per_address_max,
         channel_name_bytes: config.channel_name_bytes_max,
         retention: retention(config),
     }
@@ -395,6 +404,7 @@ fn callback_limits(config: &Config) -> CallbackLimits {
         lanes: config.relay_lanes,
         queue_messages: config.relay_queue_messages,
         queue_bytes: config.relay_queue_bytes,
+        session_messages: config.relay_queue_per_session_max,
         connect_timeout_ms: config.relay_connect_timeout_ms,
         timeout_ms: config.relay_timeout_ms,
         retry_min_ms: config.relay_retry_min_ms,

@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::base::names::{Position, SessionId};
+use crate::base::names::{SessionId, Since};
 use crate::base::time::Time;
-use crate::hub::{Asking, HubError, Opener, SessionKey};
+use crate::hub::{Asking, HubError, Opener, SessionKey, Stream};
 use crate::transport::contract::{Problem, Reply};
 
 use super::acks::{Finished, Known, Token, Waiter};
@@ -18,7 +18,11 @@ use super::openers::agree;
 
 impl std::convert::From<HubError> for Problem {
     fn from(error: HubError) -> Problem {
-        let status = if error.temporary() { 503 } else { 400 };
+        let status = match error.temporary() {
+            true if error.is_of_address() => 429,
+            true => 503,
+            false => 400,
+        };
         let problem = Problem::new(status, error.code(), error.to_string());
         Problem {
             temporary: error.temporary(),
@@ -29,11 +33,17 @@ impl std::convert::From<HubError> for Problem {
 
 impl std::convert::From<Refused> for Problem {
     fn from(refused: Refused) -> Problem {
-        Problem::temporary(503, refused.code(), refused.to_string())
+        let status = match refused {
+            // RFC 6585, section 4: the client sends too much, by its session or address.
+            Refused::Full => 429,
+            Refused::Stopping => 503,
+        };
+        Problem::temporary(status, refused.code(), refused.to_string())
     }
 }
 
-/// Opens a session for a page of `opener`, whose request came over `conn`.
+/// Opens a session for a page of `opener`, whose request came over `conn`: with
+/// `stream` attached, or for requests to come.
 ///
 /// # Errors
 /// When there are too many.
@@ -42,11 +52,21 @@ pub fn open(
     now: Time,
     conn: ConnKey,
     opener: Option<Opener>,
+    stream: Option<Stream>,
 ) -> Result<SessionKey, Problem> {
     let address = core.conns.get(conn).and_then(|conn| conn.address);
-    let session = core.hub.open(now, address)?;
+    let session = match stream {
+        Some(stream) => core.hub.open_stream(address, stream)?,
+        None => core.hub.open(now, address)?,
+    };
     core.hub.set_opener(session, opener);
     Ok(session)
+}
+
+/// The session's client came over `conn`: the session counts for whoever that is of.
+pub fn came_over(core: &mut Core, session: SessionKey, conn: ConnKey) {
+    let address = core.conns.get(conn).and_then(|conn| conn.address);
+    core.hub.set_address(session, address);
 }
 
 /// The session with this id, for a page of `opener`.
@@ -55,7 +75,6 @@ pub fn open(
 /// When there is none, or a page of another origin opened it.
 pub fn find(
     core: &mut Core,
-    now: Time,
     id: Option<SessionId>,
     opener: Option<Opener>,
 ) -> Result<SessionKey, Problem> {
@@ -65,9 +84,7 @@ pub fn find(
     if agree(of, opener) {
         return Ok(session);
     }
-    if core.may_log(now) {
-        log::info!("event=session_refused reason=\"a page of another origin named it\"");
-    }
+    log::info!("event=session_refused reason=\"a page of another origin named it\"");
     Err(Problem::new(
         403,
         "foreign_session",
@@ -76,7 +93,7 @@ pub fn find(
 }
 
 /// Where each channel was seen last.
-pub type Positions<'a> = Vec<(Cow<'a, str>, Position)>;
+pub type Positions<'a> = Vec<(Cow<'a, str>, Since)>;
 
 /// Answers a `connect` of the new kind: `found` is the session of before, if
 /// it still lives, else a fresh one.
@@ -110,9 +127,9 @@ pub fn resume(
     positions: &Positions<'_>,
     asking: Asking,
 ) -> Vec<(std::sync::Arc<str>, crate::hub::Standing)> {
-    let seen: Vec<(&str, Position)> = positions
+    let seen: Vec<(&str, Since)> = positions
         .iter()
-        .map(|(channel, position)| (&**channel, *position))
+        .map(|(channel, since)| (&**channel, *since))
         .collect();
     core.hub.resume(session, &seen, asking)
 }
@@ -122,7 +139,7 @@ pub fn subscribe(
     core: &mut Core,
     session: SessionKey,
     channel: &str,
-    since: Option<Position>,
+    since: Option<Since>,
 ) -> Reply {
     match core.hub.subscribe(session, channel, since) {
         Ok(standing) => Reply::Subscribed {
@@ -141,23 +158,35 @@ pub fn unsubscribe(core: &mut Core, session: SessionKey, channel: &str) -> Reply
     }
 }
 
-/// Passes a message on to the app. With an id, the app's answer is waited for
-/// and `None` is returned, or the answer that it had before; without one it is
-/// enough that the message is queued.
+/// What is said to a message, and when.
+pub enum Said {
+    /// This, now.
+    Now(Reply),
+    /// What the app says, when it has taken the message or that is given up.
+    Later,
+    /// The relay has no room. When it has queued the message it tells the place.
+    Waits,
+}
+
+/// Passes a message on to the app. With an id, the app's answer is waited for, or
+/// it is the answer that the message had before; without one it is enough that the
+/// message is queued. Where there is no room, it waits in the name of `place`; if
+/// there is none it is refused.
 pub fn message(
     core: &mut Core,
     now: Time,
     session: SessionKey,
     data: &str,
     asked: Option<(&str, Waiter)>,
-) -> Option<Reply> {
+    place: Option<ConnKey>,
+) -> Said {
     let Some(known) = core.hub.session(session) else {
-        return Some(Reply::Refused(Problem::unknown_session()));
+        return Said::Now(Reply::Refused(Problem::unknown_session()));
     };
     if data.len() > core.config.message_bytes_max {
-        return Some(Reply::Refused(too_long(core.config.message_bytes_max)));
+        return Said::Now(Reply::Refused(too_long(core.config.message_bytes_max)));
     }
-    let session_id = known.id;
+    let (session_id, address) = (known.id, known.address);
     let mut token = None;
     if let Some((id, waiter)) = asked {
         let conns = &core.conns;
@@ -167,29 +196,32 @@ pub fn message(
         };
         match core.acks.begin(session, id, waiter, asks) {
             Known::New(new) => token = Some(new),
-            Known::UnderWay => return None,
-            Known::Answered(reply) => return Some(reply),
+            Known::UnderWay => return Said::Later,
+            Known::Answered(reply) => return Said::Now(reply),
         }
     }
     // Tag 0 is nobody: a slot's key is told from it by one bit.
     let tag = token.map_or(0, tag_of);
     core.stats.messages += 1;
-    let queued = core.callbacks.enqueue(
-        now,
-        Message {
-            session: session_id,
-            body: data.into(),
-            tag,
-        },
-    );
+    let message = Message {
+        session: session_id,
+        address,
+        body: data.into(),
+        tag,
+    };
+    let queued = match place {
+        Some(place) => core.callbacks.enqueue_or_wait(now, message, place.to_u64()),
+        None => core.callbacks.enqueue(now, message).map(|()| true),
+    };
     match queued {
-        Ok(()) if token.is_some() => None,
-        Ok(()) => Some(Reply::Accepted { answer: None }),
+        Ok(false) => Said::Waits,
+        Ok(true) if token.is_some() => Said::Later,
+        Ok(true) => Said::Now(Reply::Accepted { answer: None }),
         Err(refused) => {
             if let Some(token) = token {
                 core.acks.cancel(token);
             }
-            Some(Reply::Refused(refused.into()))
+            Said::Now(Reply::Refused(refused.into()))
         }
     }
 }
@@ -217,6 +249,16 @@ pub fn outcome(core: &mut Core, tag: u64, result: Result<Answer, GivenUp>) -> Op
         }),
     };
     core.acks.finish(Token::from_u64(tag & !TAG), reply)
+}
+
+/// The message with this tag was not queued, since its connection is gone: who else
+/// waited for it, and what is said to them.
+pub fn dropped(core: &mut Core, tag: u64) -> Option<Finished> {
+    if tag == 0 {
+        return None;
+    }
+    let reply = Reply::Refused(Refused::Full.into());
+    core.acks.drop_unqueued(Token::from_u64(tag & !TAG), reply)
 }
 
 fn too_long(most: usize) -> Problem {

@@ -90,9 +90,7 @@ pub fn cut(core: &mut Core, now: Time, key: ConnKey) {
     } else {
         "write_timeout_ms"
     };
-    if core.may_log(now) {
-        log::info!("event=slow_peer action=close limit={limit}");
-    }
+    log::info!("event=slow_peer action=close limit={limit}");
     core.close(now, key);
 }
 
@@ -128,8 +126,12 @@ fn write_all(
         {
             stream.say_owed(&mut conn.outbox);
         }
-        if write_outbox(conn, now, &core.config, writer)? == Written::Blocked {
-            return Ok(Step::Blocked);
+        if !conn.outbox.is_empty() {
+            let written = write_outbox(conn, now, &core.config, writer)?;
+            core.memory.settle_output(key, conn);
+            if written == Written::Blocked {
+                return Ok(Step::Blocked);
+            }
         }
         let step = match &conn.role {
             Role::WebSocket(_) => write_stream(core, now, key, writer)?,
@@ -150,9 +152,6 @@ fn write_outbox(
     writer: &mut impl Write,
 ) -> io::Result<Written> {
     let before = conn.outbox.len();
-    if before == 0 {
-        return Ok(Written::All);
-    }
     let written = conn.outbox.write_to(writer);
     conn.note_taken(now, before - conn.outbox.len(), config);
     written
@@ -178,7 +177,7 @@ fn write_stream(
     if ending.has_begun() || !is_attached(core, session, key) {
         return Ok(Step::Done);
     }
-    if tell_gaps(core, now, key, session, modern) {
+    if tell_gaps(core, key, session, modern) {
         return Ok(Step::More);
     }
     let written = match core.hub.only_run(session) {
@@ -213,6 +212,7 @@ fn write_stream(
     core.stats.deliveries += core.hub.advance(session, written, &mut rest);
     if !rest.is_empty() {
         conn.outbox.push(&rest);
+        core.memory.settle_output(key, conn);
     }
     Ok(Step::More)
 }
@@ -258,10 +258,10 @@ fn write_vectored(writer: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result
 }
 
 /// Says what the session will never get; true if something was said.
-fn tell_gaps(core: &mut Core, now: Time, key: ConnKey, session: SessionKey, modern: bool) -> bool {
+fn tell_gaps(core: &mut Core, key: ConnKey, session: SessionKey, modern: bool) -> bool {
     let mut told = false;
     while let Some(gap) = core.hub.take_gap(session) {
-        core.note_gap(now, "websocket", &gap);
+        core.note_gap("websocket", &gap);
         // An old client would take it for a message (protocol A.5).
         if modern && let Some(conn) = core.conns.get_mut(key) {
             websocket::gap(conn.outbox.tail(), &gap);
@@ -341,7 +341,7 @@ pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
         ..Batch::default()
     };
     while let Some(gap) = core.hub.take_gap(session) {
-        core.note_gap(now, held.context.polling.name, &gap);
+        core.note_gap(held.context.polling.name, &gap);
         if held.poll.modern {
             (held.context.polling.add_gap)(&mut batch, &gap);
         }

@@ -82,6 +82,8 @@ pub fn look(core: &mut Core, now: Time) {
 pub fn close_doors(core: &mut Core, now: Time) {
     let until_ms = now.after(most_ms(core).min(GRACE_MS));
     core.leaving.stage = Stage::DoorsClosed { until_ms };
+    // What waits for a share is saved with the rest.
+    core.callbacks.leave(now);
 }
 
 /// Whether nothing is waited for any more, once the doors are closed.
@@ -186,7 +188,9 @@ fn send_over(core: &mut Core, now: Time, key: ConnKey) {
         }
         // The next process delivers it once more: half of it is no answer. And
         // what becomes of a message is told there to who asks again.
-        Phase::Sending(Sending::Deliveries(_)) | Phase::Asking => core.close(now, key),
+        Phase::Sending(Sending::Deliveries(_)) | Phase::Asking | Phase::Relaying(_) => {
+            core.close(now, key);
+        }
     }
 }
 
@@ -218,6 +222,7 @@ fn end_poll(core: &mut Core, now: Time, key: ConnKey, ending: contract::Ending) 
 /// nothing of this one.
 pub fn begin(core: &mut Core, now: Time, restart: bool) {
     core.leaving.stage = Stage::Stopping { restart };
+    core.callbacks.leave(now);
     core.drained_by_ms = Some(now.after(core.config.shutdown_timeout_ms));
     let most_ms = most_ms(core);
     let clients = core.stats.websockets + core.stats.polls;

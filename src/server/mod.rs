@@ -15,23 +15,30 @@ pub mod files;
 mod stats;
 mod idempotency;
 mod addresses;
+mod proxies;
+mod hosts;
 mod origins;
 mod openers;
 mod conn;
+mod memory;
 mod pace;
 mod acks;
 mod leaving;
+mod behind;
 mod core;
 mod admission;
+mod visitors;
 mod dispatch;
 mod fanout;
 mod polls;
 mod echo;
 mod stream;
 mod api;
+mod head;
 mod router;
 mod leave;
 mod due;
+mod shed;
 mod relay;
 mod state;
 mod counts;
@@ -47,6 +54,7 @@ use crate::config::Config;
 use crate::transport::contract;
 use crate::wire::websocket::close::NORMAL;
 
+use behind::Item;
 use conn::Role;
 use core::Core;
 use leaving::Stage;
@@ -109,7 +117,6 @@ impl Server {
     pub fn wants_read(&mut self, key: ConnKey) -> bool {
         let core = &mut self.core;
         let draining = core.is_draining();
-        let full = core.callbacks.is_full() && !draining;
         let input_max = core.config.head_bytes_max;
         let outbox_max = core.config.outbox_bytes_max;
         let Some(conn) = core.conns.get_mut(key) else {
@@ -118,17 +125,13 @@ impl Server {
         let wanted = match &conn.role {
             // Who does not read what comes back is not read either.
             Role::WebSocket(_) if core.echo => conn.outbox.len() < outbox_max,
-            Role::WebSocket(_) => !full && (!conn.paused || draining),
-            Role::Http(http) if http.takes_requests() => conn.outbox.len() < outbox_max,
+            Role::WebSocket(_) => !conn.paused || draining,
+            Role::Http(http) if http.takes_requests() => conn.takes_answers(&core.config),
             // Read on while it waits, to see it leave; but not for long.
             Role::Http(http) => http.input.len() < input_max,
             Role::Lane(_) => true,
         };
-        if !wanted && matches!(conn.role, Role::WebSocket(_)) && !core.echo {
-            core.let_wait(key);
-        } else if !wanted {
-            conn.paused = true;
-        }
+        conn.paused |= !wanted;
         wanted
     }
 
@@ -159,6 +162,7 @@ impl Server {
             Role::Http(_) => router::finished(core, now, key),
             // An end without a Close, or behind one.
             Role::WebSocket(_) if conn.closing && !conn.outbox.is_empty() => {}
+            Role::WebSocket(_) if core.behind.keeps(key) => core.behind.push(key, Item::Finished),
             Role::WebSocket(_) => core.close(now, key),
         }
         self.pump();
@@ -235,6 +239,7 @@ impl Server {
     pub fn handle_doors_closed(&mut self, now: Time) {
         self.now = now;
         leave::close_doors(&mut self.core, now);
+        self.pump();
     }
 
     /// Whether the next process may take over: what this one has is to be
@@ -384,8 +389,9 @@ impl Server {
     pub fn transmit(&mut self, now: Time, key: ConnKey, writer: &mut impl io::Write) -> Transmit {
         self.now = now;
         let done = fanout::transmit(&mut self.core, now, key, writer);
-        if done == Transmit::Idle {
-            self.wrote_all(now, key);
+        match done {
+            Transmit::Idle => self.wrote_all(now, key),
+            _ => shed::shed(&mut self.core, now),
         }
         done
     }
@@ -438,6 +444,7 @@ impl Server {
             fanout::deliver(&mut self.core, now, session);
         }
         relay::serve(&mut self.core, now);
+        shed::shed(&mut self.core, now);
     }
 
     /// A newer stream took over the session of this one.

@@ -2,9 +2,13 @@
 //!
 //! A browser tells the origin of the page that asks; anything else tells none
 //! and is let in. By default a page of the app and one of Chloe's own may
-//! connect; `allowed_origins` adds others. Called by the router.
+//! connect; `allowed_origins` adds others. Called by the router, `polls` and
+//! `authorize`.
+
+use std::fmt;
 
 use crate::config::Config;
+use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 use crate::wire::url::parse_origin;
 
@@ -22,6 +26,40 @@ enum Pattern {
     Below(String, String),
 }
 
+/// A page that may not connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign<'a> {
+    /// The one of this origin; or with this `Referer`, which names none.
+    Named(&'a str),
+    /// One of another site. The browser does not say which.
+    Unnamed,
+}
+
+impl fmt::Display for Foreign<'_> {
+    /// For the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Foreign::Named(origin) => write!(f, "{origin:?}"),
+            Foreign::Unnamed => write!(f, "unnamed"),
+        }
+    }
+}
+
+impl Foreign<'_> {
+    /// The refusal of the page.
+    pub fn problem(self) -> Problem {
+        let sentence = match self {
+            Foreign::Named(_) => {
+                "Pages of this origin may not connect: add it to allowed_origins, or set application_server to it."
+            }
+            Foreign::Unnamed => {
+                "Pages of other sites may not connect without an Origin or a Referer that names them: let the page's Referrer-Policy be strict-origin-when-cross-origin, or set allowed_origins = [\"*\"]."
+            }
+        };
+        Problem::new(403, "forbidden_origin", sentence)
+    }
+}
+
 impl Origins {
     /// The origins that `config` allows.
     pub fn new(config: &Config) -> Origins {
@@ -37,12 +75,11 @@ impl Origins {
     /// The origin that the request names, unless it is one that may not connect.
     ///
     /// # Errors
-    /// The origin that is not allowed.
-    pub fn check<'a>(&self, request: &Request<'a>) -> Result<Option<&'a str>, &'a str> {
-        match request.headers.get("Origin") {
-            None => Ok(None),
-            Some(origin) if self.allows(origin, request.headers.get("Host")) => Ok(Some(origin)),
-            Some(origin) => Err(origin),
+    /// The page is one that may not.
+    pub fn check<'a>(&self, request: &Request<'a>) -> Result<Option<&'a str>, Foreign<'a>> {
+        match self.named(request)? {
+            None => self.unnamed(request).map(|()| None),
+            origin => Ok(origin),
         }
     }
 
@@ -50,12 +87,15 @@ impl Origins {
     /// `Origin`: the page is told by `Referer`, if its site lets the browser say it.
     ///
     /// # Errors
-    /// The origin, or the `Referer` that names none, that is not allowed.
-    pub fn check_script<'a>(&self, request: &Request<'a>) -> Result<Option<&'a str>, &'a str> {
+    /// The page is one that may not.
+    pub fn check_script<'a>(&self, request: &Request<'a>) -> Result<Option<&'a str>, Foreign<'a>> {
         let field = |name| request.headers.get(name);
-        let origin = self.check(request)?;
-        let Some(page) = field("Referer").filter(|_| origin.is_none()) else {
+        let origin = self.named(request)?;
+        if origin.is_some() {
             return Ok(origin);
+        }
+        let Some(page) = field("Referer") else {
+            return self.unnamed(request).map(|()| None);
         };
         // Fetch Metadata, 2.4: `none` is a person who typed the address,
         // `same-origin` a page of our own. No script can set it.
@@ -63,18 +103,40 @@ impl Origins {
         match origin_of(page) {
             Some(origin) if own || self.allows(origin, field("Host")) => Ok(Some(origin)),
             None if own => Ok(None),
-            named => Err(named.unwrap_or(page)),
+            named => Err(Foreign::Named(named.unwrap_or(page))),
         }
     }
 
     /// Whether a page may publish without a secret. The name by which Chloe was
     /// called proves nothing here: any name can be pointed at this machine.
     pub fn may_publish(&self, request: &Request<'_>) -> bool {
-        let origin = request.headers.get("Origin");
-        origin.is_none_or(|origin| {
-            let own = request.headers.get("Host").filter(|host| is_loopback(host));
-            self.allows(origin, own)
-        })
+        match request.headers.get("Origin") {
+            Some(origin) => {
+                let own = request.headers.get("Host").filter(|host| is_loopback(host));
+                self.allows(origin, own)
+            }
+            // As an image that stands in a page of another site.
+            None => !is_cross_site(request),
+        }
+    }
+
+    /// The page's origin, if the request has `Origin` and the page may connect.
+    fn named<'a>(&self, request: &Request<'a>) -> Result<Option<&'a str>, Foreign<'a>> {
+        match request.headers.get("Origin") {
+            None => Ok(None),
+            Some(origin) if self.allows(origin, request.headers.get("Host")) => Ok(Some(origin)),
+            Some(origin) => Err(Foreign::Named(origin)),
+        }
+    }
+
+    /// A page that nothing names is let in, unless the browser says that it is one
+    /// of another site: of that kind is one whose origin is `null`.
+    fn unnamed<'a>(&self, request: &Request<'a>) -> Result<(), Foreign<'a>> {
+        let any = || self.allowed.iter().any(|one| matches!(one, Pattern::Any));
+        match is_cross_site(request) && !any() {
+            true => Err(Foreign::Unnamed),
+            false => Ok(()),
+        }
     }
 
     /// What `Access-Control-Allow-Origin` says to a request from `origin`.
@@ -98,6 +160,12 @@ impl Origins {
                     .is_some_and(|name| !name.is_empty() && !name.contains('/')),
             })
     }
+}
+
+/// Whether a page of another site asks, as far as the browser says it (Fetch
+/// Metadata, 2.4). No script can set the field.
+fn is_cross_site(request: &Request<'_>) -> bool {
+    request.headers.get_bytes("Sec-Fetch-Site") == Some(b"cross-site")
 }
 
 /// The origin of the page at `url`, as browsers write both.
@@ -227,8 +295,14 @@ mod tests {
                 "Referer: http://renamed.example/\r\nSec-Fetch-Site: same-origin\r\n",
                 None,
             ),
-            ("Sec-Fetch-Site: cross-site\r\n", None),
+            ("Sec-Fetch-Site: cross-site\r\n", Some("unnamed")),
+            ("Sec-Fetch-Site: same-site\r\n", None),
+            ("Sec-Fetch-Site: same-origin\r\n", None),
             ("Sec-Fetch-Site: none\r\n", None),
+            (
+                "Referer: http://app.example/\r\nSec-Fetch-Site: cross-site\r\n",
+                None,
+            ),
             (
                 "Origin: http://evil.example\r\nReferer: http://app.example/\r\n",
                 Some("http://evil.example"),
@@ -245,7 +319,47 @@ mod tests {
             let Ok(crate::wire::http::Decoded::Request { request, .. }) = decoded else {
                 panic!("a request");
             };
-            assert_eq!(origins.check_script(&request).err(), refused, "{fields}");
+            let found = origins
+                .check_script(&request)
+                .err()
+                .map(|foreign| match foreign {
+                    Foreign::Named(origin) => origin,
+                    Foreign::Unnamed => "unnamed",
+                });
+            assert_eq!(found, refused, "{fields}");
+            let open = super::Origins::new(&Config {
+                allowed_origins: vec!["*".into()],
+                ..Config::default()
+            });
+            let relative = fields.contains("Referer: /");
+            assert_eq!(open.check_script(&request).is_ok(), !relative, "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_not_taken_for_no_page() {
+        let origins = origins("http://app.example", &[]);
+        for (fields, connects, publishes) in [
+            ("", true, true),
+            ("Sec-Fetch-Site: none\r\n", true, true),
+            ("Sec-Fetch-Site: same-origin\r\n", true, true),
+            ("Sec-Fetch-Site: same-site\r\n", true, true),
+            ("Sec-Fetch-Site: cross-site\r\n", false, false),
+            (
+                "Origin: http://app.example\r\nSec-Fetch-Site: cross-site\r\n",
+                true,
+                true,
+            ),
+            ("Origin: null\r\n", false, false),
+        ] {
+            let text = format!("GET /x HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+            let mut decoder = crate::wire::http::RequestDecoder::default();
+            let decoded = decoder.decode(text.as_bytes(), &Default::default());
+            let Ok(crate::wire::http::Decoded::Request { request, .. }) = decoded else {
+                panic!("a request");
+            };
+            assert_eq!(origins.check(&request).is_ok(), connects, "{fields}");
+            assert_eq!(origins.may_publish(&request), publishes, "{fields}");
         }
     }
 

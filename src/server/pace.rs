@@ -1,12 +1,16 @@
-//! How many messages a session may send in a second.
+//! How many messages a session may send in a second, and how much it may have Chloe say
+//! to them.
 //!
-//! A bucket of tokens for each session, kept as the one moment at which it will
-//! be full again. A session whose bucket is full has no entry, so that those
-//! that are silent cost nothing. Called by `stream`, which reads no further
-//! without a token, and by `polls`, which refuses.
+//! A bucket for each session, kept as the one moment at which it will be full again. A
+//! message takes its time out of it, and so does each byte of a long answer, or a few
+//! bytes that are sent could make thousands. What long answers take is taken from their
+//! address as well, or it would take as many sessions. Whose bucket is full has no entry,
+//! so that those that are silent cost nothing. Called by `stream`, which reads no
+//! further while a bucket is empty, and by `polls`, which refuses.
 
 use std::collections::HashMap;
 
+use crate::base::address::AddressKey;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 use crate::config::Config;
@@ -17,6 +21,14 @@ use super::conn::ConnKey;
 
 /// How long a stream is held back before its client is told.
 const TELL_AFTER_MS: u64 = 1_000;
+
+/// So much of each answer takes nothing: all that is said to a message of the app, and to
+/// most commands.
+const ANSWER_FREE_BYTES: usize = 1024;
+
+/// How long an address may go on above its rate, in milliseconds: 80 MB of answers at
+/// the default, enough for a school or a carrier whose browsers all come back at once.
+const ADDRESS_BURST_MS: u64 = 10_000;
 
 /// What a session used up.
 struct Spent {
@@ -32,7 +44,13 @@ pub struct Paces {
     token_us: u64,
     bucket_us: u64,
     per_second: usize,
+    bytes_per_second: usize,
+    bytes_per_second_of_address: usize,
     spent: HashMap<SessionKey, Spent>,
+    /// When the bucket of an address will be full again, in microseconds.
+    addresses: HashMap<AddressKey, u64>,
+    /// How many addresses there may be before those of full buckets are dropped.
+    sweep_addresses_at: usize,
     /// How many entries there may be before those of full buckets are dropped.
     sweep_at: usize,
     /// Streams that are not read until there is a token.
@@ -47,14 +65,37 @@ impl Paces {
             token_us,
             bucket_us: token_us.saturating_mul(config.messages_burst_max as u64),
             per_second: config.messages_per_second_max,
+            bytes_per_second: config.answer_bytes_per_second_max,
+            bytes_per_second_of_address: config.answer_bytes_per_second_per_address_max,
             spent: HashMap::new(),
+            addresses: HashMap::new(),
+            sweep_addresses_at: 64,
             sweep_at: 64,
             waiting: Timers::default(),
         }
     }
 
-    /// How long the session has to wait for a token; 0 when it has one.
-    pub fn wait_ms(&self, now: Time, session: SessionKey) -> u64 {
+    /// How long the session, whose connection counts for `address`, has to wait before
+    /// its next message is taken; 0 when it need not.
+    pub fn wait_ms(&self, now: Time, session: SessionKey, address: Option<AddressKey>) -> u64 {
+        let of_session = self.session_wait_ms(now, session);
+        match address {
+            Some(address) if !self.addresses.is_empty() => {
+                of_session.max(self.address_wait_ms(now, address))
+            }
+            _ => of_session,
+        }
+    }
+
+    fn address_wait_ms(&self, now: Time, address: AddressKey) -> u64 {
+        let full_at_us = self.addresses.get(&address).copied().unwrap_or(0);
+        let used_us = full_at_us.saturating_sub(now.ms * 1_000);
+        used_us
+            .saturating_sub(ADDRESS_BURST_MS * 1_000)
+            .div_ceil(1_000)
+    }
+
+    fn session_wait_ms(&self, now: Time, session: SessionKey) -> u64 {
         let Some(spent) = self.spent.get(&session) else {
             return 0;
         };
@@ -65,6 +106,39 @@ impl Paces {
 
     /// Takes a token of the session, whether it has one or not.
     pub fn take(&mut self, now: Time, session: SessionKey) {
+        self.take_us(now, session, self.token_us);
+    }
+
+    /// Takes what an answer of `bytes` costs, from its session and from its address,
+    /// whether they have it or not.
+    pub fn charge(
+        &mut self,
+        now: Time,
+        session: SessionKey,
+        address: Option<AddressKey>,
+        bytes: usize,
+    ) {
+        let bytes = bytes.saturating_sub(ANSWER_FREE_BYTES) as u64;
+        if bytes == 0 {
+            return;
+        }
+        let cost_us = |per_second: usize| bytes * 1_000_000 / per_second as u64;
+        self.take_us(now, session, cost_us(self.bytes_per_second));
+        let Some(address) = address else {
+            return;
+        };
+        let now_us = now.ms * 1_000;
+        if self.addresses.len() >= self.sweep_addresses_at {
+            self.addresses.retain(|_, full_at_us| *full_at_us > now_us);
+            self.sweep_addresses_at = (2 * self.addresses.len()).max(64);
+            self.addresses.shrink_to(self.sweep_addresses_at);
+        }
+        let cost_us = cost_us(self.bytes_per_second_of_address);
+        let full_at_us = self.addresses.entry(address).or_insert(0);
+        *full_at_us = (*full_at_us).max(now_us) + cost_us;
+    }
+
+    fn take_us(&mut self, now: Time, session: SessionKey, cost_us: u64) {
         let now_us = now.ms * 1_000;
         if self.spent.len() >= self.sweep_at {
             self.spent.retain(|_, spent| spent.full_at_us > now_us);
@@ -79,24 +153,49 @@ impl Paces {
         if spent.full_at_us <= now_us {
             (spent.full_at_us, spent.held_since_ms, spent.told) = (now_us, None, false);
         }
-        spent.full_at_us += self.token_us;
+        spent.full_at_us += cost_us;
     }
 
     /// Takes a token for a request.
     ///
     /// # Errors
     /// The refusal, when there is none.
-    pub fn spend(&mut self, now: Time, session: SessionKey) -> Result<(), Problem> {
-        if self.wait_ms(now, session) > 0 {
+    pub fn spend(
+        &mut self,
+        now: Time,
+        session: SessionKey,
+        address: Option<AddressKey>,
+    ) -> Result<(), Problem> {
+        if self.wait_ms(now, session, address) > 0 {
             return Err(self.too_fast("The message was not taken: send it again in a moment."));
         }
         self.take(now, session);
         Ok(())
     }
 
+    /// Whether a `connect` by a request may be answered now, which is long where many
+    /// channels are named; `session` is the one that it goes on with.
+    ///
+    /// # Errors
+    /// The refusal, when it has to wait.
+    pub fn may_answer(
+        &self,
+        now: Time,
+        session: Option<SessionKey>,
+        address: Option<AddressKey>,
+    ) -> Result<(), Problem> {
+        let of_session = session.map_or(0, |session| self.session_wait_ms(now, session));
+        let of_address = address.map_or(0, |address| self.address_wait_ms(now, address));
+        match of_session.max(of_address) {
+            0 => Ok(()),
+            _ => Err(self.too_fast("Connect again in a moment.")),
+        }
+    }
+
     /// The session's stream is held back. What its client is to be told, once
     /// until it has been slow enough for its bucket to fill.
     pub fn hold(&mut self, now: Time, session: SessionKey) -> Option<Problem> {
+        // Where its address is what waits, the session may have used nothing.
         let spent = self.spent.get_mut(&session)?;
         let since_ms = *spent.held_since_ms.get_or_insert(now.ms);
         if spent.told || now.ms < since_ms + TELL_AFTER_MS {
@@ -107,11 +206,13 @@ impl Paces {
     }
 
     fn too_fast(&self, what_then: &str) -> Problem {
-        let most = self.per_second;
+        let (most, most_bytes) = (self.per_second, self.bytes_per_second);
         Problem::temporary(
             429,
             "messages_per_second_max",
-            format!("You send more than {most} messages a second. {what_then}"),
+            format!(
+                "You send more than {most} messages a second, or ask for more than {most_bytes} bytes of answers a second. {what_then}"
+            ),
         )
     }
 }
@@ -132,17 +233,68 @@ mod tests {
         let mut now = Time::default().plus(1_000);
         let session = Key::from_u64(1);
         for _ in 0..20 {
-            assert!(paces.spend(now, session).is_ok());
+            assert!(paces.spend(now, session, None).is_ok());
         }
-        assert_eq!(paces.wait_ms(now, session), 100);
-        assert!(paces.spend(now, session).is_err_and(|p| p.temporary));
+        assert_eq!(paces.wait_ms(now, session, None), 100);
+        assert!(paces.spend(now, session, None).is_err_and(|p| p.temporary));
         now = now.plus(1_000);
-        let taken = (0..20).filter(|_| paces.spend(now, session).is_ok());
+        let taken = (0..20).filter(|_| paces.spend(now, session, None).is_ok());
         assert_eq!(taken.count(), 10);
         for number in 2..10_000 {
             now = now.plus(1_000);
-            assert!(paces.spend(now, Key::from_u64(number)).is_ok());
+            assert!(paces.spend(now, Key::from_u64(number), None).is_ok());
         }
         assert!(paces.spent.len() <= 64);
+    }
+
+    #[test]
+    fn long_answers_take_from_the_session_and_its_address() {
+        let config = Config {
+            answer_bytes_per_second_max: 100_000,
+            answer_bytes_per_second_per_address_max: 1_000_000,
+            ..Config::default()
+        };
+        let mut paces = Paces::new(&config);
+        let mut now = Time::default().plus(1_000);
+        let address = AddressKey::of("192.0.2.1".parse().unwrap());
+        let other = AddressKey::of("192.0.2.2".parse().unwrap());
+        let session = Key::from_u64(1);
+        // Short ones cost nothing.
+        for _ in 0..100_000 {
+            paces.charge(now, session, address, ANSWER_FREE_BYTES);
+        }
+        assert_eq!(paces.wait_ms(now, session, address), 0);
+        assert!(paces.addresses.is_empty());
+        // Ten seconds' worth at once, and from there on the rate.
+        let of_100_kb = ANSWER_FREE_BYTES + 100_000;
+        (0..10).for_each(|_| paces.charge(now, session, address, of_100_kb));
+        assert_eq!(paces.wait_ms(now, session, address), 1, "the next token");
+        paces.charge(now, session, address, of_100_kb);
+        assert_eq!(paces.wait_ms(now, session, address), 1_001);
+        assert!(paces.may_answer(now, Some(session), address).is_err());
+        // Other sessions go on, until the address has used up its own.
+        for number in 2..=91 {
+            let session = Key::from_u64(number);
+            assert_eq!(paces.wait_ms(now, session, address), 0, "{number}");
+            paces.charge(now, session, address, of_100_kb);
+        }
+        let fresh = Key::from_u64(1_000);
+        assert_eq!(paces.wait_ms(now, fresh, address), 100);
+        assert!(
+            paces
+                .may_answer(now, None, address)
+                .is_err_and(|p| p.temporary)
+        );
+        assert_eq!(paces.wait_ms(now, fresh, other), 0, "nobody else waits");
+        assert_eq!(paces.wait_ms(now, fresh, None), 0, "nor this machine");
+        now = now.plus(100);
+        assert_eq!(paces.wait_ms(now, fresh, address), 0);
+        // Nothing is kept of those that have been quiet.
+        for number in 1..10_000u32 {
+            now = now.plus(1_000);
+            let address = AddressKey::of(std::net::IpAddr::from(number.to_be_bytes()));
+            paces.charge(now, session, address, of_100_kb);
+        }
+        assert!(paces.addresses.len() <= 64);
     }
 }

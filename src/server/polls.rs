@@ -8,22 +8,25 @@
 use crate::base::time::Time;
 use crate::hub::{Asking, Opener, SessionKey};
 use crate::transport::contract::{
-    Answer, Asked, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
+    Answer, Asked, Call, Command, Ending, Poll, Polling, Reply, Unusable,
 };
-use crate::wire::http::{Framing, Method, Request, Response, encode_chunk};
+use crate::wire::http::{Framing, Method, Request, Response, Waiting, encode_chunk};
 
 use super::acks::Waiter;
+use super::addresses::Peer;
 use super::admission;
 use super::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use super::core::Core;
-use super::dispatch::{self, Positions};
+use super::dispatch::{self, Positions, Said};
 use super::fanout;
+use super::visitors;
 
 /// Answers or holds a request of `polling`.
 pub fn handle(
     core: &mut Core,
     now: Time,
     key: ConnKey,
+    peer: Peer,
     polling: &'static Polling,
     request: &Request<'_>,
     framing: Framing,
@@ -38,14 +41,10 @@ pub fn handle(
         origin: allowed.ok().flatten().map(Box::from),
     };
     let barred = match allowed {
-        Ok(_) => admission::admit(core, now, key, request).err(),
-        Err(origin) => {
-            let name = polling.name;
-            if core.may_log(now) {
-                log::info!("event=origin_refused transport={name} origin={origin:?}");
-            }
-            Some(forbidden_origin())
-        }
+        Ok(_) => visitors::check_page(core, peer, request)
+            .and_then(|()| admission::admit(core, key, request))
+            .err(),
+        Err(foreign) => Some(visitors::foreign(polling.name, foreign)),
     };
     match request.method {
         Method::Get | Method::Head | Method::Post => {}
@@ -73,13 +72,37 @@ pub fn handle(
     core.answer(now, key, &context, &said);
 }
 
-/// The refusal of a page that may not connect.
-pub fn forbidden_origin() -> Problem {
-    Problem::new(
-        403,
-        "forbidden_origin",
-        "Pages of this origin may not connect: add it to allowed_origins, or set application_server to it.",
-    )
+/// Answers a request that its head alone refuses, before its body comes; true if it did.
+pub fn refuse_head(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    polling: &'static Polling,
+    request: &Request<'_>,
+    framing: Framing,
+) -> bool {
+    let allowed = match polling.cors {
+        true => core.origins.check(request),
+        false => core.origins.check_script(request),
+    };
+    let context = RequestContext {
+        polling,
+        framing,
+        origin: allowed.ok().flatten().map(Box::from),
+    };
+    if !matches!(
+        request.method,
+        Method::Get | Method::Head | Method::Post | Method::Options
+    ) {
+        wrong_method(core, now, key, &context);
+        return true;
+    }
+    let Err(problem) = admission::admit(core, key, request) else {
+        return false;
+    };
+    let said = (polling.reply)(&Reply::Refused(problem), None);
+    core.answer(now, key, &context, &said);
+    true
 }
 
 fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call: Call<'_>) {
@@ -88,16 +111,29 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
         return stopping(core, now, key, &context, &call);
     }
     let opener = core.openers.of(context.origin.as_deref());
-    let found = dispatch::find(core, now, call.session, opener);
-    // Connecting and polling is how a client listens; the rest is what it says.
-    let says = !matches!(call.command, Command::Connect { .. } | Command::Poll(_));
-    if let Ok(session) = found
-        && says
-        && let Err(problem) = core.paces.spend(now, session)
+    let found = dispatch::find(core, call.session, opener);
+    let address = core.conns.get(key).and_then(|conn| conn.address);
+    // The answer to a current client's connect is as long as its channels' names.
+    if let Command::Connect {
+        positions: Some(_), ..
+    } = call.command
+        && let Err(problem) = core
+            .paces
+            .may_answer(now, found.as_ref().ok().copied(), address)
     {
         let refused = (context.polling.reply)(&Reply::Refused(problem), id);
         return core.answer(now, key, &context, &refused);
     }
+    // Connecting and polling is how a client listens; the rest is what it says.
+    let says = !matches!(call.command, Command::Connect { .. } | Command::Poll(_));
+    if let Ok(session) = found
+        && says
+        && let Err(problem) = core.paces.spend(now, session, address)
+    {
+        let refused = (context.polling.reply)(&Reply::Refused(problem), id);
+        return core.answer(now, key, &context, &refused);
+    }
+    let found_session = found.as_ref().ok().copied();
     let reply = match (call.command, found) {
         (Command::Connect { positions, .. }, found) => {
             connect(core, now, key, opener, found.ok(), positions.as_ref())
@@ -133,7 +169,18 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     };
     if let Some(reply) = reply {
         let said = (context.polling.reply)(&reply, id);
+        if let Some(session) = session_of(core, &reply, found_session) {
+            core.paces.charge(now, session, address, said.body.len());
+        }
         core.answer(now, key, &context, &said);
+    }
+}
+
+/// The session that a reply is said to.
+fn session_of(core: &Core, reply: &Reply, found: Option<SessionKey>) -> Option<SessionKey> {
+    match reply {
+        Reply::Connected { session, .. } => core.hub.find(*session),
+        _ => found,
     }
 }
 
@@ -169,7 +216,7 @@ fn connect(
     positions: Option<&Positions<'_>>,
 ) -> Option<Reply> {
     let Some(positions) = positions else {
-        return Some(match dispatch::open(core, now, key, opener) {
+        return Some(match dispatch::open(core, now, key, opener, None) {
             Ok(session) => Reply::Opened {
                 session: core.hub.session(session)?.id,
             },
@@ -185,9 +232,10 @@ fn connect(
             }
             // It has just been told that it goes on: its first poll may be slow.
             core.hub.renew(now, session);
+            dispatch::came_over(core, session, key);
             session
         }
-        None => match dispatch::open(core, now, key, opener) {
+        None => match dispatch::open(core, now, key, opener, None) {
             Ok(session) => session,
             Err(problem) => return Some(Reply::Refused(problem)),
         },
@@ -206,12 +254,41 @@ fn ask(
     id: Option<&str>,
 ) {
     let asked = id.map(|id| (id, Waiter::Request(key, context.clone())));
-    match dispatch::message(core, now, session, data, asked) {
-        None => core.set_phase(now, key, Phase::Asking),
-        Some(reply) => {
+    // A client of the new kind is told to come again; one of the old kind cannot be.
+    let modern = core.hub.session(session).is_some_and(|known| known.modern);
+    let place = (!modern).then_some(key);
+    match dispatch::message(core, now, session, data, asked, place) {
+        Said::Now(reply) => {
             let said = (context.polling.reply)(&reply, id);
             core.answer(now, key, &context, &said);
         }
+        Said::Waits => {
+            core.behind.begin(key, data.len());
+            let phase = match id {
+                Some(_) => Phase::Asking,
+                None => Phase::Relaying(Box::new(context)),
+            };
+            core.set_phase(now, key, phase);
+        }
+        Said::Later => core.set_phase(now, key, Phase::Asking),
+    }
+}
+
+/// The relay has queued the message that a request waited with.
+pub fn relayed(core: &mut Core, now: Time, key: ConnKey) {
+    core.behind.remove(key);
+    core.settle(key);
+    let Some(Role::Http(http)) = core.conns.get_mut(key).map(|conn| &mut conn.role) else {
+        return;
+    };
+    let between = Phase::Reading(Waiting::NothingYet);
+    match std::mem::replace(&mut http.phase, between) {
+        Phase::Relaying(context) => {
+            http.since_ms = now.ms;
+            let said = (context.polling.reply)(&Reply::Accepted { answer: None }, None);
+            core.answer(now, key, &context, &said);
+        }
+        other => http.phase = other,
     }
 }
 
@@ -233,6 +310,7 @@ fn hold(
         // As in `router::finished`: what is pending is for its next poll.
         return core.close(now, key);
     }
+    dispatch::came_over(core, session, key);
     if let Some(before) = core.hub.attach(session, key.to_u64()) {
         core.superseded.push(Core::conn_of(before));
     }

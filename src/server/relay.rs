@@ -9,10 +9,11 @@ use std::io;
 
 use crate::base::time::Time;
 
-use super::callback::{Answer, Event, GivenUp};
+use super::acks::Finished;
+use super::callback::Event;
 use super::conn::{Conn, ConnKey, Phase, Role};
 use super::core::{Action, Core};
-use super::{dispatch, router, stream};
+use super::{dispatch, polls, router, stream};
 
 /// Does what the relay asks for, until it asks for nothing more.
 pub fn serve(core: &mut Core, now: Time) {
@@ -23,6 +24,9 @@ pub fn serve(core: &mut Core, now: Time) {
             }
             Event::Connect { lane, address } => {
                 let key = core.conns.insert(Conn::lane(lane));
+                if core.lanes.len() <= lane {
+                    core.lanes.resize(lane + 1, None);
+                }
                 core.lanes[lane] = Some(key);
                 core.actions.push_back(Action::Connect { key, address });
             }
@@ -36,8 +40,24 @@ pub fn serve(core: &mut Core, now: Time) {
                     core.queue_flush(key);
                 }
             }
-            Event::Outcome { tag, result, .. } => tell(core, now, tag, result),
-            Event::Room => make_room(core, now),
+            Event::Outcome { tag, result, .. } => {
+                if let Some(finished) = dispatch::outcome(core, tag, result) {
+                    tell(core, now, &finished);
+                }
+            }
+            Event::Dropped { tag } => {
+                if let Some(finished) = dispatch::dropped(core, tag) {
+                    tell(core, now, &finished);
+                }
+            }
+            Event::Queued { place } => {
+                let key = Core::conn_of(place);
+                match core.conns.get(key).map(|conn| &conn.role) {
+                    Some(Role::WebSocket(_)) => stream::relayed(core, now, key),
+                    Some(Role::Http(_)) => polls::relayed(core, now, key),
+                    _ => {}
+                }
+            }
         }
     }
 }
@@ -65,10 +85,7 @@ pub fn closed(core: &mut Core, now: Time, lane: usize) {
 }
 
 /// Tells those who wait for a message what became of it.
-fn tell(core: &mut Core, now: Time, tag: u64, result: Result<Answer, GivenUp>) {
-    let Some(finished) = dispatch::outcome(core, tag, result) else {
-        return;
-    };
+fn tell(core: &mut Core, now: Time, finished: &Finished) {
     let (reply, id) = (&finished.reply, Some(&*finished.id));
     if finished.stream
         && let Some(stream) = core.hub.session(finished.session).and_then(|s| s.stream())
@@ -91,12 +108,5 @@ fn tell(core: &mut Core, now: Time, tag: u64, result: Result<Answer, GivenUp>) {
             core.set_phase(now, *conn, router::READY);
             core.answer(now, *conn, context, &said);
         }
-    }
-}
-
-/// The relay has room again: the streams that were let wait are read on.
-fn make_room(core: &mut Core, now: Time) {
-    for key in std::mem::take(&mut core.paused) {
-        stream::go_on(core, now, key);
     }
 }

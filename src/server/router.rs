@@ -9,13 +9,13 @@ use crate::transport::{self, Way};
 use crate::wire::http::{
     CONTINUE, Decoded, Framing, HttpError, Method, Request, Response, Version, Waiting, peek,
 };
-use crate::wire::websocket::{HandshakeError, accept};
+use crate::wire::websocket::accept;
 
 use super::addresses::Peer;
 use super::conn::{ConnKey, HttpConn, Phase, Role, Sending, WebSocketConn};
 use super::core::Core;
-use super::files::FileAnswer;
-use super::{admission, api, dispatch, polls, stream};
+use super::files::{FileAnswer, Files};
+use super::{admission, api, dispatch, head, polls, stream, visitors};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
@@ -35,6 +35,7 @@ pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
         }
         bound(core, now, key);
     }
+    core.settle(key);
     core.arm(key);
 }
 
@@ -62,7 +63,7 @@ pub fn finished(core: &mut Core, now: Time, key: ConnKey) {
         // A browser that closes is gone; what waits for it is kept for its next poll.
         Phase::Polling(_) => core.close(now, key),
         Phase::Reading(_) => resume(core, now, key),
-        Phase::Asking | Phase::Sending(_) => {}
+        Phase::Asking | Phase::Relaying(_) | Phase::Sending(_) => {}
     }
 }
 
@@ -90,9 +91,7 @@ fn keep(core: &mut Core, now: Time, key: ConnKey, rest: &mut [u8]) {
 fn bound(core: &mut Core, now: Time, key: ConnKey) {
     let most = core.http_limits.message_bytes() + core.config.turn_read_bytes;
     if http_mut(core, key).is_some_and(|http| http.input.len() > most) {
-        if core.may_log(now) {
-            log::warn!("event=input_full action=close limit_bytes={most}");
-        }
+        log::warn!("event=input_full action=close limit_bytes={most}");
         core.close(now, key);
     }
 }
@@ -102,14 +101,13 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
     let mut used = 0;
     loop {
         let limits = core.http_limits;
-        let most = core.config.outbox_bytes_max;
         let Some(conn) = core.conns.get_mut(key) else {
             return bytes.len();
         };
         if conn.closing {
             return bytes.len();
         }
-        let full = conn.outbox.len() >= most;
+        let full = !conn.takes_answers(&core.config);
         let Role::Http(http) = &mut conn.role else {
             return used;
         };
@@ -121,14 +119,17 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 state,
                 send_continue,
             }) => {
-                wait(http, now, state);
+                let head_came = wait(http, now, state) && state == Waiting::Body;
                 if http.finished {
                     // What is missing will not come.
                     conn.closing = true;
                     core.queue_flush(key);
                     return bytes.len();
                 }
-                if send_continue {
+                if head_came && !head::admit(core, now, key, &bytes[used..]) {
+                    return bytes.len();
+                }
+                if send_continue && let Some(conn) = core.conns.get_mut(key) {
                     conn.outbox.push(CONTINUE);
                     core.queue_flush(key);
                 }
@@ -158,14 +159,14 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
 }
 
 /// Takes note of what is waited for. A part's time begins with the part, not
-/// with each byte of it: trickling does not help.
-fn wait(http: &mut HttpConn, now: Time, state: Waiting) {
-    if let Phase::Reading(before) = http.phase
-        && before != state
-    {
+/// with each byte of it: trickling does not help. True if a part begins.
+fn wait(http: &mut HttpConn, now: Time, state: Waiting) -> bool {
+    let begins = matches!(http.phase, Phase::Reading(before) if before != state);
+    if begins {
         http.since_ms = now.ms;
         http.phase = Phase::Reading(state);
     }
+    begins
 }
 
 /// What is no request is answered, and the connection closed: where the next
@@ -212,18 +213,22 @@ fn route(
 ) {
     let path = request.path();
     if core.echo {
-        return upgrade(core, now, key, request, framing);
+        return upgrade(core, now, key, peer, request, framing);
     }
+    if request.body.len() > head::BODY_BYTES && !head::fits(core, now, key, request, framing) {
+        return;
+    }
+    visitors::note_proxy(core, peer, request);
     let way = transport::at(path).map(|row| &row.way);
     if let Some(Way::Polling(polling)) = way {
-        return polls::handle(core, now, key, polling, request, framing);
+        return polls::handle(core, now, key, peer, polling, request, framing);
     }
-    if let Err(problem) = admission::admit(core, now, key, request) {
+    if let Err(problem) = admission::admit(core, key, request) {
         let response = api::refusal(request, &problem);
         return core.respond(now, key, &response, &framing);
     }
     if let Some(Way::Stream) = way {
-        return upgrade(core, now, key, request, framing);
+        return upgrade(core, now, key, peer, request, framing);
     }
     let response = match path {
         "/send" if request.method == Method::Options => options("POST, OPTIONS"),
@@ -240,7 +245,12 @@ fn route(
         "/chloe/status" => api::status(core, now, peer, request),
         "/chloe/ping" => api::text(200, "pong"),
         "*" if request.method == Method::Options => options("GET, HEAD, POST, OPTIONS"),
-        _ => return file(core, now, key, request, framing),
+        // What is in every Chloe is no secret, and tells a page why it is refused.
+        _ if Files::is_built_in(path) => return file(core, now, key, request, framing),
+        _ => match visitors::check_visitor(core, peer, request) {
+            Err(problem) => api::refusal(request, &problem),
+            Ok(()) => return file(core, now, key, request, framing),
+        },
     };
     core.respond(now, key, &response, &framing);
 }
@@ -272,25 +282,36 @@ fn file(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, framing
 }
 
 /// A browser asks for a WebSocket (RFC 6455, 4.2).
-fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, framing: Framing) {
+fn upgrade(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    peer: Peer,
+    request: &Request<'_>,
+    framing: Framing,
+) {
     let accepted = match accept(request) {
         Ok(accepted) => accepted,
-        Err(error) => return core.respond(now, key, &no_handshake(error), &framing),
+        Err(error) => return core.respond(now, key, &head::no_handshake(error), &framing),
     };
     let opener = match core.origins.check(request) {
-        Ok(origin) => core.openers.of(origin),
-        Err(origin) => {
-            if core.may_log(now) {
-                log::info!("event=origin_refused transport=websocket origin={origin:?}");
-            }
-            let response = api::refusal(request, &polls::forbidden_origin());
+        Ok(origin) => {
+            let opener = core.openers.of(origin);
+            visitors::check_page(core, peer, request).map(|()| opener)
+        }
+        Err(foreign) => Err(visitors::foreign("websocket", foreign)),
+    };
+    let opener = match opener {
+        Ok(opener) => opener,
+        Err(problem) => {
+            let response = api::refusal(request, &problem);
             return core.respond(now, key, &response, &framing);
         }
     };
     let opened = if core.is_draining() {
         Err(transport::xhr::stopping())
     } else {
-        dispatch::open(core, now, key, opener)
+        dispatch::open(core, now, key, opener, Some(key.to_u64()))
     };
     let session = match opened {
         Ok(session) => session,
@@ -299,7 +320,6 @@ fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, fram
             return core.respond(now, key, &response, &framing);
         }
     };
-    core.hub.attach(session, key.to_u64());
     if let Some(conn) = core.conns.get_mut(key) {
         accepted.encode_response(conn.outbox.tail());
     }
@@ -310,14 +330,6 @@ fn upgrade(core: &mut Core, now: Time, key: ConnKey, request: &Request<'_>, fram
         conn.role = Role::WebSocket(Box::new(stream));
     }
     core.arm(key);
-}
-
-fn no_handshake(error: HandshakeError) -> Response<'static> {
-    let response = api::text(error.status(), &error.to_string());
-    let fields = error.headers().iter();
-    fields.fold(response, |response, (name, value)| {
-        response.header(name, *value)
-    })
 }
 
 /// Between two requests.
@@ -331,6 +343,7 @@ pub fn interrupt(core: &mut Core, now: Time, key: ConnKey) {
         let sentence = "The server has restarted: send the request again.";
         let response = api::text(503, sentence).header("Retry-After", "1");
         last_word(core, now, key, response, &bytes);
+        core.settle(key);
     }
 }
 
@@ -348,4 +361,17 @@ pub fn late(core: &mut Core, now: Time, key: ConnKey) {
         }
         _ => core.close(now, key),
     }
+}
+
+/// Gives up the request that is on its way in, since there is too much unfinished in
+/// memory. What came of it is dropped, and the connection closed.
+pub fn drop_request(core: &mut Core, now: Time, key: ConnKey) {
+    let Some(http) = http_mut(core, key) else {
+        return;
+    };
+    let whole = http.input.take();
+    let sentence = "Too much that is not finished has come from your address: send it again, with fewer requests at a time.";
+    let response = api::text(503, sentence).header("Retry-After", "1");
+    last_word(core, now, key, response, &whole);
+    core.settle(key);
 }

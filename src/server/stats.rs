@@ -22,6 +22,8 @@ pub struct Stats {
     pub missed: u64,
     /// WebSockets closed because they took nothing for too long.
     pub slow_closed: u64,
+    /// Connections closed because they, or others of their address, held too much memory.
+    pub shed: u64,
     /// Open WebSockets and held polls, now.
     pub websockets: u64,
     pub polls: u64,
@@ -33,10 +35,17 @@ pub struct Picture {
     pub connections: usize,
     pub sessions: usize,
     pub channels: usize,
+    /// Those that went because there were too many.
+    pub sessions_let_go: u64,
+    pub channels_let_go: u64,
     pub log_bytes: usize,
     /// Answers and rests of frames that wait for their sockets.
     pub outbox_bytes: usize,
+    /// Requests, frames and messages that are not whole, above a small size.
+    pub input_bytes: usize,
     pub relay_queued: usize,
+    /// Messages that wait for room in the queue.
+    pub relay_waiting: usize,
     pub relay_taken: u64,
     pub relay_retried: u64,
     pub relay_given_up: u64,
@@ -56,6 +65,8 @@ impl Stats {
             "polls": self.polls,
             "sessions": picture.sessions,
             "channels": picture.channels,
+            "sessions_let_go": picture.sessions_let_go,
+            "channels_let_go": picture.channels_let_go,
             "log_bytes": picture.log_bytes,
             "accepted": self.accepted,
             "refused": self.refused,
@@ -65,9 +76,12 @@ impl Stats {
             "missed": self.missed,
             "slow_closed": self.slow_closed,
             "outbox_bytes": picture.outbox_bytes,
+            "input_bytes": picture.input_bytes,
+            "shed": self.shed,
             "messages": self.messages,
             "relay": {
                 "queued": picture.relay_queued,
+                "waiting": picture.relay_waiting,
                 "taken": picture.relay_taken,
                 "retried": picture.relay_retried,
                 "given_up": picture.relay_given_up,

@@ -13,9 +13,11 @@ use crate::wire::websocket::{
 };
 
 use super::acks::Waiter;
+use super::behind::Item;
 use super::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
 use super::core::{Action, Core};
-use super::{dispatch, echo, fanout};
+use super::dispatch::{self, Said};
+use super::{echo, fanout};
 
 /// Reads what came for a WebSocket.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
@@ -34,6 +36,7 @@ pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
             stream.input.restore(whole, used);
         }
     }
+    core.settle(key);
     core.arm(key);
 }
 
@@ -88,8 +91,9 @@ fn keep(core: &mut Core, now: Time, key: ConnKey, rest: &[u8]) {
 fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
     let limits = core.websocket_limits;
     let mut used = 0;
+    let address = core.conns.get(key).and_then(|conn| conn.address);
     while used < bytes.len() {
-        let full = core.callbacks.is_full() && !core.is_draining();
+        let full = core.behind.is_full(key);
         let unpaced = core.echo || core.is_draining();
         let Some(stream) = stream_mut(core, key) else {
             // It was closed while it was read: nobody is there for the rest.
@@ -102,10 +106,12 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
         let paced = !unpaced && !stream.ending.has_begun();
         if full {
             // The browser feels it as a slow connection.
-            core.let_wait(key);
+            if let Some(conn) = core.conns.get_mut(key) {
+                conn.paused = true;
+            }
             return used;
         }
-        let wait_ms = core.paces.wait_ms(now, session);
+        let wait_ms = core.paces.wait_ms(now, session, address);
         if paced && wait_ms > 0 {
             slow_down(core, now, key, session, wait_ms);
             return used;
@@ -152,24 +158,20 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
 fn handle(core: &mut Core, now: Time, key: ConnKey, event: Event<'_>) {
     let begun = stream_mut(core, key).is_none_or(|stream| stream.ending.has_begun());
     match event {
+        // What came before it is still to be done; pings do not wait.
+        Event::Close { code, .. } if core.behind.keeps(key) => {
+            core.behind.push(key, Item::Close(code));
+        }
         // RFC 6455, 5.5.1: after a Close of ours, only the peer's Close counts.
         Event::Close { code, .. } => closed_by_peer(core, now, key, code),
         _ if begun || core.leaving.is_handed_over() => {}
         Event::Text(_) | Event::Binary(_) if core.echo => echo::answer(core, now, key, &event),
-        Event::Text(text) => match websocket::read(&text) {
-            Ok(call) => obey(core, now, key, call),
-            Err(unusable) => {
-                let (refused, id) = (Reply::Refused(unusable.problem), unusable.id);
-                say(core, now, key, &refused, id.as_deref());
-            }
-        },
-        Event::Binary(_) => close(
-            core,
-            now,
-            key,
-            codes::UNSUPPORTED_DATA,
-            "send text: Chloe takes no binary messages",
-        ),
+        Event::Text(text) if core.behind.keeps(key) => {
+            core.behind.push(key, Item::Text((*text).into()));
+        }
+        Event::Text(text) => understand(core, now, key, &text),
+        Event::Binary(_) if core.behind.keeps(key) => core.behind.push(key, Item::Binary),
+        Event::Binary(_) => refuse_binary(core, now, key),
         Event::Ping(payload) => {
             let limit = core.config.outbox_bytes_max;
             if let Some(conn) = core.conns.get_mut(key)
@@ -183,6 +185,42 @@ fn handle(core: &mut Core, now: Time, key: ConnKey, event: Event<'_>) {
     }
 }
 
+fn understand(core: &mut Core, now: Time, key: ConnKey, text: &str) {
+    match websocket::read(text) {
+        Ok(call) => obey(core, now, key, call),
+        Err(unusable) => {
+            let (refused, id) = (Reply::Refused(unusable.problem), unusable.id);
+            say(core, now, key, &refused, id.as_deref());
+        }
+    }
+}
+
+fn refuse_binary(core: &mut Core, now: Time, key: ConnKey) {
+    let reason = "send text: Chloe takes no binary messages";
+    close(core, now, key, codes::UNSUPPORTED_DATA, reason);
+}
+
+/// The relay has queued the message that the stream waited with: what came behind
+/// it is done, until one has to wait again.
+pub fn relayed(core: &mut Core, now: Time, key: ConnKey) {
+    core.behind.go_on(key);
+    while let Some(item) = core.behind.next(key) {
+        let begun = stream_mut(core, key).is_none_or(|stream| stream.ending.has_begun());
+        match item {
+            Item::Close(code) => closed_by_peer(core, now, key, code),
+            Item::Finished => return core.close(now, key),
+            _ if begun => {}
+            Item::Text(text) => understand(core, now, key, &text),
+            Item::Binary => refuse_binary(core, now, key),
+        }
+    }
+    core.settle(key);
+    let paused = core.conns.get(key).is_some_and(|conn| conn.paused);
+    if paused && !core.behind.is_full(key) {
+        go_on(core, now, key);
+    }
+}
+
 fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
     let Some(session) = stream_mut(core, key).map(|stream| stream.session) else {
         return;
@@ -191,7 +229,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
     let reply = match call.command {
         Command::Connect { session, positions } => {
             let positions = positions.unwrap_or_default();
-            let Some(reply) = connect(core, now, key, session, &positions) else {
+            let Some(reply) = connect(core, key, session, &positions) else {
                 return;
             };
             reply
@@ -204,9 +242,10 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
         Command::Unsubscribe { channel } => dispatch::unsubscribe(core, session, &channel),
         Command::Message { data } => {
             let asked = id.map(|id| (id, Waiter::Stream));
-            match dispatch::message(core, now, session, &data, asked) {
-                Some(reply) => reply,
-                None => return,
+            match dispatch::message(core, now, session, &data, asked, Some(key)) {
+                Said::Now(reply) => reply,
+                Said::Later => return,
+                Said::Waits => return core.behind.begin(key, data.len()),
             }
         }
         // Not read as one over a stream.
@@ -217,7 +256,20 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
     let refused = matches!(reply, Reply::Refused(_));
     let connected = matches!(reply, Reply::Connected { .. });
     if id.is_some() || refused || connected {
+        let before = core.conns.get(key).map_or(0, |conn| conn.outbox.len());
         say(core, now, key, &reply, id);
+        charge(core, now, key, before);
+    }
+}
+
+/// Counts what was just said to a command, behind `before` bytes in the outbox.
+fn charge(core: &mut Core, now: Time, key: ConnKey, before: usize) {
+    if let Some(conn) = core.conns.get(key)
+        && let Role::WebSocket(stream) = &conn.role
+    {
+        let session = stream.session;
+        let (address, bytes) = (conn.address, conn.outbox.len().saturating_sub(before));
+        core.paces.charge(now, session, address, bytes);
     }
 }
 
@@ -225,7 +277,6 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
 /// and no page of another origin opened it. `None`: the connection is gone.
 fn connect(
     core: &mut Core,
-    now: Time,
     key: ConnKey,
     wanted: Option<crate::base::names::SessionId>,
     positions: &dispatch::Positions<'_>,
@@ -234,11 +285,12 @@ fn connect(
     stream.modern = true;
     let own = stream.session;
     let opener = core.hub.session(own).and_then(|s| s.opener);
-    let found = dispatch::find(core, now, wanted, opener).ok();
+    let found = dispatch::find(core, wanted, opener).ok();
     let other = found.filter(|found| *found != own);
     if let Some(session) = other {
         core.hub.close(own);
         stream_mut(core, key)?.session = session;
+        dispatch::came_over(core, session, key);
         if let Some(before) = core.hub.attach(session, key.to_u64()) {
             core.superseded.push(Core::conn_of(before));
         }
@@ -262,9 +314,7 @@ pub fn say(core: &mut Core, now: Time, key: ConnKey, reply: &Reply, id: Option<&
     websocket::reply(conn.outbox.tail(), reply, id);
     if conn.outbox.len() > limit {
         // It asks and does not read: there is no one to be told.
-        if core.may_log(now) {
-            log::warn!("event=outbox_full action=close limit_bytes={limit}");
-        }
+        log::warn!("event=outbox_full action=close limit_bytes={limit}");
         return core.close(now, key);
     }
     core.queue_flush(key);
@@ -287,6 +337,7 @@ pub fn close(core: &mut Core, now: Time, key: ConnKey, code: u16, reason: &str) 
     encode_close_frame(conn.outbox.tail(), code, reason);
     core.leave_stream(now, key, session, modern);
     core.queue_flush(key);
+    core.settle(key);
     core.arm(key);
 }
 
@@ -338,9 +389,7 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
     // not come to our ping yet, for whom `slow_consumer_timeout_ms` is there.
     if stream.pinged && !conn.paused && !conn.blocked {
         let silent_ms = now.ms - stream.heard_ms;
-        if core.may_log(now) {
-            log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
-        }
+        log::info!("event=websocket_silent action=close silent_ms={silent_ms}");
         return core.close(now, key);
     }
     let quiet = now.ms - stream.heard_ms >= config.ping_interval_ms / 2;

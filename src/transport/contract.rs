@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::base::names::{Position, SessionId};
+use crate::base::names::{SessionId, Since};
 use crate::hub::{Gap, Standing};
 use crate::wire::envelope::{self, ChannelState, Connected, Envelope, Unreadable};
 use crate::wire::http::Request;
@@ -21,14 +21,14 @@ pub enum Command<'a> {
     Connect {
         session: Option<SessionId>,
         /// Given, even if empty, by clients of the new kind.
-        positions: Option<Vec<(Cow<'a, str>, Position)>>,
+        positions: Option<Vec<(Cow<'a, str>, Since)>>,
     },
     /// Hold this request until there is something to say.
     Poll(Asked<'a>),
     /// Subscribe to a channel, from here on or from behind `since`.
     Subscribe {
         channel: Cow<'a, str>,
-        since: Option<Position>,
+        since: Option<Since>,
     },
     /// End a subscription.
     Unsubscribe { channel: Cow<'a, str> },
@@ -42,7 +42,7 @@ pub struct Asked<'a> {
     /// How long it may be held at most.
     pub wait_ms: Option<u64>,
     /// How far each channel was read.
-    pub positions: Option<Vec<(Cow<'a, str>, Position)>>,
+    pub positions: Option<Vec<(Cow<'a, str>, Since)>>,
     /// The number of the last batch that was got; 0 before the first.
     pub batch: Option<u32>,
 }
@@ -337,7 +337,7 @@ fn command(
 /// Positions that are not spelled as ours say nothing; the channel counts as not seen.
 fn read_positions<'a>(
     positions: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
-) -> Vec<(Cow<'a, str>, Position)> {
+) -> Vec<(Cow<'a, str>, Since)> {
     let spelled = positions.into_iter();
     spelled
         .filter_map(|(channel, text)| Some((channel, text.parse().ok()?)))
@@ -364,6 +364,6 @@ fn bad_position() -> Problem {
     Problem::new(
         400,
         "bad_position",
-        "\"since\" is not a position: send one as it came, epoch:offset.",
+        "\"since\" is not a position: send one as it came, epoch:offset or life-sequence.",
     )
 }

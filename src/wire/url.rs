@@ -96,6 +96,12 @@ impl HttpUrl {
     pub fn origin(&self) -> String {
         format!("http://{}", self.authority())
     }
+
+    /// Scheme, host, port and path, for a log: a query may hold a token.
+    pub fn without_query(&self) -> String {
+        let path = self.target.split('?').next().unwrap_or_default();
+        format!("{}{path}", self.origin())
+    }
 }
 
 impl fmt::Display for HttpUrl {

@@ -6,21 +6,43 @@
 
 use std::borrow::Cow;
 
+/// A pair of a form or query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair<'a> {
+    pub name: Cow<'a, str>,
+    /// Empty if there was no `=`.
+    pub value: Cow<'a, str>,
+    /// Whether both were UTF-8. What was not reads as U+FFFD, so that two
+    /// different names may read alike.
+    pub utf8: bool,
+}
+
 /// The pairs of a form or query as every browser and `curl -d` write them:
-/// `+` is a blank, `%XX` is UTF-8; what is not UTF-8 becomes U+FFFD.
-pub fn form_pairs(bytes: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    split_pairs(bytes)
-        .filter_map(|pair| plain_pair(pair).or_else(|| form_urlencoded::parse(pair).next()))
+/// `+` is a blank, `%XX` is UTF-8. Empty pairs are skipped.
+pub fn form_pairs(bytes: &[u8]) -> impl Iterator<Item = Pair<'_>> {
+    split_pairs(bytes).filter_map(|pair| plain_pair(pair).or_else(|| decoded_pair(pair)))
 }
 
 /// A pair in which nothing is to be decoded; it is found out in a fifth of the time.
-fn plain_pair(pair: &[u8]) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+fn plain_pair(pair: &[u8]) -> Option<Pair<'_>> {
     if pair.is_empty() || memchr::memchr2(b'%', b'+', pair).is_some() {
         return None;
     }
     let pair = std::str::from_utf8(pair).ok()?;
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    Some((name.into(), value.into()))
+    Some(Pair {
+        name: name.into(),
+        value: value.into(),
+        utf8: true,
+    })
+}
+
+fn decoded_pair(pair: &[u8]) -> Option<Pair<'_>> {
+    let (name, value) = form_urlencoded::parse(pair).next()?;
+    // No byte that is not ASCII comes from '+' or '=', so the pair is judged whole.
+    let replaced = name.contains('\u{fffd}') || value.contains('\u{fffd}');
+    let utf8 = !replaced || percent_encoding::percent_decode(pair).decode_utf8().is_ok();
+    Some(Pair { name, value, utf8 })
 }
 
 /// A form of these pairs, as [`form_pairs`] reads it: the body of a POST to `/send`.
@@ -34,6 +56,9 @@ pub fn encode_form(pairs: &[(&str, &str)]) -> String {
 /// `/chloe/jsonp.js`, decoded; `None` if there is none. The value ends at `&`;
 /// the old client's JSONP leaves that out, and `ts=...` follows the JSON
 /// directly (protocol A.23), which the envelope's reader ignores.
+///
+/// The value is JSON. A lone surrogate, which no text of ours can hold, becomes
+/// its escape in JSON, `\uXXXX`: the envelope's reader decides what it means.
 pub fn browser_data(bytes: &[u8]) -> Option<String> {
     split_pairs(bytes)
         .find_map(|pair| pair.strip_prefix(b"data="))
@@ -93,14 +118,18 @@ fn unescape_latin1(value: &[u8]) -> String {
         // A '%' here is no escape: it is part of the run.
         let run = rest.iter().skip(1).position(|&byte| byte == b'%');
         let run = run.map_or(rest.len(), |at| at + 1);
-        out.push_str(&String::from_utf8_lossy(&rest[..run]));
+        match std::str::from_utf8(&rest[..run]) {
+            Ok(text) => out.push_str(text),
+            // As U+FFFD two names could read alike.
+            Err(_) => out.extend(rest[..run].iter().map(|&byte| char::from(byte))),
+        }
         rest = &rest[run..];
     }
     out
 }
 
 /// Appends what the escapes at the start of `value` mean and returns their width in
-/// bytes. Surrogates pair up across escapes; a lone one becomes U+FFFD.
+/// bytes. Surrogates pair up across escapes; a lone one becomes its escape in JSON.
 fn push_escapes(out: &mut String, value: &[u8]) -> usize {
     let mut at = 0;
     let units = std::iter::from_fn(|| {
@@ -108,7 +137,12 @@ fn push_escapes(out: &mut String, value: &[u8]) -> usize {
         at += width;
         Some(unit)
     });
-    out.extend(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    for unit in char::decode_utf16(units) {
+        match unit {
+            Ok(character) => out.push(character),
+            Err(lone) => out.push_str(&format!("\\u{:04x}", lone.unpaired_surrogate())),
+        }
+    }
     at
 }
 
@@ -123,20 +157,22 @@ mod tests {
 
     #[test]
     fn forms_are_read_as_everywhere() {
-        let pairs: Vec<_> =
-            form_pairs(b"data=a+b%2Bc%C3%A9&channel=n%26&sig&data=&%FF=1").collect();
+        let form = b"data=a+b%2Bc%C3%A9&channel=n%26&sig&data=&%FF=1&a=\xff&b=%EF%BF%BD+";
+        let pairs: Vec<_> = form_pairs(form).collect();
         let pairs: Vec<_> = pairs
             .iter()
-            .map(|(name, value)| (&**name, &**value))
+            .map(|pair| (&*pair.name, &*pair.value, pair.utf8))
             .collect();
         assert_eq!(
             pairs,
             [
-                ("data", "a b+cé"),
-                ("channel", "n&"),
-                ("sig", ""),
-                ("data", ""),
-                ("\u{fffd}", "1")
+                ("data", "a b+cé", true),
+                ("channel", "n&", true),
+                ("sig", "", true),
+                ("data", "", true),
+                ("\u{fffd}", "1", false),
+                ("a", "\u{fffd}", false),
+                ("b", "\u{fffd} ", true),
             ]
         );
     }
@@ -149,7 +185,9 @@ mod tests {
         ];
         let form = encode_form(&pairs);
         assert!(form.is_ascii(), "{form}");
-        let read: Vec<_> = form_pairs(form.as_bytes()).collect();
+        let read: Vec<_> = form_pairs(form.as_bytes())
+            .map(|pair| (pair.name, pair.value))
+            .collect();
         assert_eq!(read, pairs.map(|(name, value)| (name.into(), value.into())));
     }
 
@@ -174,10 +212,10 @@ mod tests {
             ("data=é%20%u20ac", Some("é €")),
             // Surrogates.
             ("data=%uD83D%uDE00", Some("😀")),
-            ("data=%uD83D", Some("\u{fffd}")),
-            ("data=%uDE00%uD83Dx", Some("\u{fffd}\u{fffd}x")),
-            ("data=%uD83D%uD83D%uDE00", Some("\u{fffd}😀")),
-            ("data=%uD83D-%uDE00", Some("\u{fffd}-\u{fffd}")),
+            ("data=%uD83D", Some("\\ud83d")),
+            ("data=%uDE00%uD83Dx", Some("\\ude00\\ud83dx")),
+            ("data=%uD83D%uD83D%uDE00", Some("\\ud83d😀")),
+            ("data=%uD83D-%uDE00", Some("\\ud83d-\\ude00")),
             // What is no escape stands for itself.
             ("data=100%", Some("100%")),
             ("data=%zz%4", Some("%zz%4")),
@@ -189,8 +227,8 @@ mod tests {
             assert_eq!(decoded(text).as_deref(), data, "{text}");
         }
         assert_eq!(
-            browser_data(b"data=\xff%u0041"),
-            Some("\u{fffd}A".to_owned())
+            browser_data(b"data=\xff%u0041\xc3\xa9"),
+            Some("\u{ff}Aé".to_owned())
         );
     }
 
@@ -213,7 +251,7 @@ mod tests {
         #[test]
         fn a_form_is_read_as_the_library_reads_it(bytes: Vec<u8>, near in "([%+&=]|[0-9a-f]|é){0,40}") {
             for form in [&bytes[..], near.as_bytes()] {
-                let pairs: Vec<_> = form_pairs(form).collect();
+                let pairs: Vec<_> = form_pairs(form).map(|pair| (pair.name, pair.value)).collect();
                 prop_assert_eq!(pairs, form_urlencoded::parse(form).collect::<Vec<_>>());
             }
         }

@@ -37,7 +37,9 @@ export class ChloeProcess {
   }
 
   async start() {
-    this.child = spawn(binary, ['--port', String(this.port), '--listen-addresses', '127.0.0.1', ...this.flags]);
+    // What begins with CHLOE_ is a setting, for Chloe.
+    const { CHLOE_BIN: _, ...env } = process.env;
+    this.child = spawn(binary, ['--port', String(this.port), '--listen-addresses', '127.0.0.1', ...this.flags], { env });
     this.log = '';
     this.child.stderr.setEncoding('utf8');
     await new Promise((resolve, reject) => {
@@ -130,7 +132,8 @@ export class App {
 
 /** Everything a test needs. */
 export class House {
-  static async open(flags = []) {
+  /** With flags for Chloe, and arguments for the browser. */
+  static async open(flags = [], args = []) {
     const house = new House();
     house.app = await new App().start();
     const port = await freePort();
@@ -143,7 +146,7 @@ export class House {
       executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium',
       args: [
         '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-        '--disable-component-update', '--disable-sync',
+        '--disable-component-update', '--disable-sync', ...args,
       ],
     });
     return house;

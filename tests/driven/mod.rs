@@ -34,7 +34,11 @@ impl Driven {
 
     /// With the settings as `change` makes them of the defaults.
     pub fn with(change: impl FnOnce(&mut Config)) -> Driven {
-        let mut config = Config::default();
+        // As the tests call it.
+        let mut config = Config {
+            server_names: vec!["a".to_owned()],
+            ..Config::default()
+        };
         change(&mut config);
         let now = Time::default().plus(1_000);
         let server = Server::new(config, [1; 32], now);

@@ -49,12 +49,20 @@ pub struct World {
     pub server: Server,
     pub now: Time,
     pub ends: HashMap<u64, End>,
+    /// The connections to the app, if it is there.
+    pub lanes: Option<Vec<ConnKey>>,
+    /// What the app was asked and has not answered: lanes and bodies.
+    pub asked: Vec<(ConnKey, String)>,
 }
 
 impl World {
     /// A server with the defaults, changed by `settings` (`key=value` each).
     pub fn new(settings: &[&str]) -> World {
-        let mut config = Config::default();
+        // As the tests call it.
+        let mut config = Config {
+            server_names: vec!["a".to_owned()],
+            ..Config::default()
+        };
         for setting in settings {
             let (key, value) = setting.split_once('=').expect("key=value");
             config.set(key, value).unwrap();
@@ -65,6 +73,8 @@ impl World {
             server: Server::new(config, [7; 32], now),
             now,
             ends: HashMap::new(),
+            lanes: None,
+            asked: Vec::new(),
         }
     }
 
@@ -145,8 +155,15 @@ impl World {
                     }
                     Action::ResumeRead { key } => self.feed(key),
                     Action::Connect { key, .. } => {
-                        let refused = Err(io::ErrorKind::ConnectionRefused);
-                        self.server.handle_connected(self.now, key, refused);
+                        let answer = match &mut self.lanes {
+                            Some(lanes) => {
+                                lanes.push(key);
+                                self.ends.insert(key.to_u64(), End::default());
+                                Ok(())
+                            }
+                            None => Err(io::ErrorKind::ConnectionRefused),
+                        };
+                        self.server.handle_connected(self.now, key, answer);
                     }
                     Action::Resolve { .. } => {
                         let found = Ok(vec![([127, 0, 0, 1], 1).into()]);
@@ -174,6 +191,33 @@ impl World {
     pub fn heard(&mut self, key: ConnKey) -> String {
         let taken = std::mem::take(&mut self.end(key).taken);
         String::from_utf8_lossy(&taken).into_owned()
+    }
+
+    /// The requests that the app has not answered: their lanes and bodies.
+    pub fn asked(&mut self) -> Vec<(ConnKey, String)> {
+        for lane in self.lanes.clone().expect("an app") {
+            if !self.ends.contains_key(&lane.to_u64()) {
+                continue;
+            }
+            let request = self.heard(lane);
+            if let Some((_, body)) = request.split_once("\r\n\r\n") {
+                self.asked.push((lane, body.to_owned()));
+            }
+        }
+        let ends = &self.ends;
+        let open = |lane: &ConnKey| ends.get(&lane.to_u64()).is_some_and(|end| !end.closed);
+        self.asked.retain(|(lane, _)| open(lane));
+        self.lanes.as_mut().expect("an app").retain(open);
+        self.asked.clone()
+    }
+
+    /// The app answers on a lane, or closes it without a word.
+    pub fn app_says(&mut self, lane: ConnKey, answer: Option<&str>) {
+        self.asked.retain(|(asked, _)| *asked != lane);
+        match answer {
+            Some(text) => self.send(lane, text.as_bytes()),
+            None => self.reset(lane),
+        }
     }
 
     /// Opens a WebSocket with more fields in its request.
@@ -250,12 +294,20 @@ impl World {
 
     /// A number of `GET /chloe/status`.
     pub fn status(&mut self, name: &str) -> u64 {
+        self.picture()[name].as_u64().expect("a number")
+    }
+
+    /// What it says of the relay.
+    pub fn relay(&mut self) -> serde_json::Value {
+        self.picture()["relay"].clone()
+    }
+
+    fn picture(&mut self) -> serde_json::Value {
         let key = self.connect("127.0.0.1").expect("let in");
         let answer = self.get(key, "/chloe/status", "");
         self.reset(key);
         let body = answer.split("\r\n\r\n").nth(1).expect("a body");
-        let value: serde_json::Value = serde_json::from_str(body).expect("JSON");
-        value[name].as_u64().expect("a number")
+        serde_json::from_str(body).expect("JSON")
     }
 }
 

@@ -33,6 +33,8 @@ impl Chloe {
         let mut config = Config {
             port: 0,
             listen_addresses: vec!["127.0.0.1".to_owned()],
+            // As the tests call it.
+            server_names: vec!["a".to_owned(), "chloe.example".to_owned()],
             ..Config::default()
         };
         for setting in settings {
@@ -42,6 +44,7 @@ impl Chloe {
         let event_loop = EventLoop::bind(&config).unwrap();
         let address = event_loop.addresses()[0];
         let handle = event_loop.handle();
+        config.port = address.port();
         let mut server = Server::new(config, net::random_seed().unwrap(), event_loop.now());
         let thread = std::thread::spawn(move || event_loop.run(&mut server).unwrap());
         Chloe {

@@ -204,7 +204,9 @@ impl Browser {
         };
         let count = self.polls.count;
         let bytes = match (self.way, &purpose) {
-            (Way::Xhr, Purpose::Poll) => http::get(&format!("/chloe/xhr/{count}?data={data}")),
+            (Way::Xhr, Purpose::Poll) if !self.modern => {
+                http::get(&format!("/chloe/xhr/{count}?data={data}"))
+            }
             (Way::Xhr, _) => http::post("/chloe/xhr", "", format!("data={data}").as_bytes()),
             // Without the blank, as the page of old does it.
             _ => http::get(&format!("/chloe/jsonp.js?data={data}ts={count}")),

@@ -136,6 +136,7 @@ fn config(dice: &mut Dice, tight: bool) -> Config {
         config.history_ttl_ms = dice.pick(&[100, 5_000, 60_000]);
         config.history_total_bytes = dice.pick(&[2_048, 1 << 20]);
         config.relay_queue_messages = dice.range(1, 12);
+        config.relay_queue_per_session_max = dice.pick(&[1, 2, 64]);
     }
     config
 }
@@ -219,7 +220,7 @@ impl Cast {
         let owed = self.owed(world);
         assert!(owed.is_none(), "{}", owed.unwrap_or_default());
         // Those that wait, our own, and new lanes may be among them.
-        let before = world.network.live.len() + 1 + world.config.relay_lanes;
+        let before = world.network.live.len() + 1 + 4 * world.config.relay_lanes;
         let known = status(world)["connections"].as_u64().expect("a number");
         let after = world.network.open_count();
         let right = (after as u64..=before as u64).contains(&known);

@@ -129,7 +129,7 @@ export abstract class PollingTransport implements Transport {
       if (answer && answer.code !== 'unknown_session') {
         const later = answer.type === 'error' && answer.temporary && answer.code !== 'app_unavailable';
         // Chloe takes no more for now. The connection is good, and so is the message.
-        if (later) this._timers[1] = setTimeout(next, this._backoff.next());
+        if (later) this._timers[1] = setTimeout(next, this._backoff.next() + (answer.after || 0) * 1000);
         else {
           this._backoff.failures = 0;
           next(answer);

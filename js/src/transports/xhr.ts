@@ -1,12 +1,10 @@
-// XMLHttpRequest: a POST for each message, a held GET for the poll. All are "simple" requests
-// in the sense of CORS, so that no browser asks for permission with a request of its own first.
+// XMLHttpRequest: a POST for each message, and one that is held for the poll. The session's id is in the
+// body, since logs keep URLs. All are "simple" requests in the sense of CORS (Fetch, 2.2.2: safelisted
+// method and headers), so that no browser asks for permission with a request of its own first.
 
 import { urlOf } from '../address';
 import { ClientMessage, decode, encode } from '../message';
 import { Done, PollingTransport } from './polling';
-
-/** Longer URLs are refused here and there on the way; a POST body is not. */
-const URL_LENGTH_MAX = 2000;
 
 export class XhrTransport extends PollingTransport {
   static transportName = 'xhr';
@@ -23,19 +21,15 @@ export class XhrTransport extends PollingTransport {
 
   protected _request(message: ClientMessage, limitMs: number, done: Done): void {
     const request = new XMLHttpRequest();
-    const body = 'data=' + encodeURIComponent(encode(message));
-    const url = urlOf(this._link.address, 'http', '/chloe/xhr');
-    const pollUrl = url + '/' + Date.now() + '?' + body;
-    const get = message.type === 'poll' && pollUrl.length <= URL_LENGTH_MAX;
     this._requests.push(request);
     request.onloadend = () => {
       this._requests = this._requests.filter((other) => other !== request);
       if (!this._closed) done(answerOf(request));
     };
-    request.open(get ? 'GET' : 'POST', get ? pollUrl : url);
+    request.open('POST', urlOf(this._link.address, 'http', '/chloe/xhr'));
     request.timeout = limitMs;
-    if (!get) request.setRequestHeader('Content-Type', 'application/x-www-form-urlencoded; charset=utf-8');
-    request.send(get ? null : body);
+    request.setRequestHeader('Content-Type', 'application/x-www-form-urlencoded; charset=utf-8');
+    request.send('data=' + encodeURIComponent(encode(message)));
   }
 }
 
@@ -45,8 +39,17 @@ function answerOf(request: XMLHttpRequest): ReturnType<typeof decode> {
   // No connection, no answer in time, or one without the header that CORS wants.
   if (!status) return undefined;
   const answer = decode(responseText);
-  if (status < 300 || (answer && answer.type === 'error')) return answer;
-  // Some other server's words, a proxy's perhaps.
-  const temporary = status === 429 || status >= 500;
-  return { type: 'error', code: 'http_' + status, message: responseText || 'HTTP status ' + status, temporary };
+  if (status < 300) return answer;
+  const refused: ReturnType<typeof decode> =
+    answer && answer.type === 'error'
+      ? answer
+      : // Some other server's words, a proxy's perhaps.
+        {
+          type: 'error',
+          code: 'http_' + status,
+          message: responseText || 'HTTP status ' + status,
+          temporary: status === 429 || status >= 500,
+        };
+  refused.after = +request.getResponseHeader('Retry-After')!;
+  return refused;
 }

@@ -11,9 +11,13 @@ mod authorize;
 mod publish;
 mod position;
 
+#[cfg(test)]
+mod json_tests;
+
 use crate::base::time::Time;
 use crate::transport::contract::Problem;
 use crate::wire::http::{Method, Request, Response};
+use crate::wire::signature::Accept;
 
 use super::addresses::Peer;
 use super::core::Core;
@@ -42,12 +46,34 @@ pub fn send(core: &mut Core, now: Time, peer: Peer, request: &Request<'_>) -> Re
         Ok((Done { outcomes, repeated }, list)) => {
             answer::accepted(request, &outcomes, list, repeated)
         }
-        Err(problem) if problem.code == "unauthenticated" && !answer::wants_json(request) => {
-            // Protocol A.10: the old word, exactly.
-            text(401, "unauthenticated").header("WWW-Authenticate", "Bearer")
-        }
-        Err(problem) => refusal(request, &problem),
+        Err(problem) => refuse(request, &problem),
     }
+}
+
+/// The refusal of a request to `/send`, of which the head is here alone; `None` if its
+/// body can make a difference.
+pub fn refuse_send(
+    core: &mut Core,
+    now: Time,
+    peer: Peer,
+    request: &Request<'_>,
+) -> Option<Response<'static>> {
+    match request.method {
+        Method::Options => None,
+        Method::Post => {
+            let problem = authorize::by_head(core, peer, request).err()?;
+            Some(refuse(request, &problem))
+        }
+        _ => Some(send(core, now, peer, request)),
+    }
+}
+
+fn refuse(request: &Request<'_>, problem: &Problem) -> Response<'static> {
+    if problem.code == "unauthenticated" && !answer::wants_json(request) {
+        // Protocol A.10: the old word, exactly.
+        return text(401, "unauthenticated").header("WWW-Authenticate", "Bearer");
+    }
+    refusal(request, problem)
 }
 
 /// Also says whether it was a list.
@@ -62,14 +88,15 @@ fn read_and_publish(
         true => None,
         false => Some(read_form(request)?),
     };
-    let signed = authorize(core, now, peer, request, form.as_ref())?;
+    let signed = authorize(core, now, peer, request, form.as_ref(), Accept::V1OrChloe1)?;
+    refuse_query(request)?;
     let most = core.config.send_publications_max;
     let batch: Batch<'_> = match form {
         Some(form) => form.into_batch()?,
         None => json::read(&request.body, most)?,
     };
     batch.check_size(most)?;
-    let chosen = request.headers.get("Idempotency-Key");
+    let chosen = idempotency_key(request)?;
     let kind: &[u8] = if is_json { b"json" } else { b"form" };
     let keys = RequestKeys {
         chosen,
@@ -82,6 +109,33 @@ fn read_and_publish(
     };
     let done = publish::publish(core, now, &batch, &keys)?;
     Ok((done, batch.list))
+}
+
+/// A target in the query would be overlooked, and everyone reached.
+fn refuse_query(request: &Request<'_>) -> Result<(), Problem> {
+    match request.query() {
+        None | Some("") => Ok(()),
+        Some(_) => Err(Problem::new(
+            400,
+            "query",
+            "The address has a query, which is not read: send every field in the body.",
+        )),
+    }
+}
+
+fn idempotency_key<'a>(request: &Request<'a>) -> Result<Option<&'a str>, Problem> {
+    const NAME: &str = "Idempotency-Key";
+    let mut keys = request.headers.get_all(NAME);
+    let key = keys.next();
+    let raw = request.headers.get_bytes(NAME).unwrap_or_default();
+    if keys.next().is_none() && std::str::from_utf8(raw).is_ok() {
+        return Ok(key);
+    }
+    Err(Problem::new(
+        400,
+        "bad_key",
+        "Idempotency-Key must be one text in UTF-8: send a name such as a UUID.",
+    ))
 }
 
 fn read_form<'a>(request: &'a Request<'_>) -> Result<Form<'a>, Problem> {
@@ -98,18 +152,23 @@ fn read_form<'a>(request: &'a Request<'_>) -> Result<Form<'a>, Problem> {
 
 /// Answers `GET /chloe/status`, to those who may publish.
 pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Response<'static> {
-    if let Err(problem) = authorize(core, now, peer, request, None) {
+    if let Err(problem) = authorize(core, now, peer, request, None, Accept::Chloe1) {
         return refusal(request, &problem);
     }
     let relay = core.callbacks.counters();
+    let (sessions_let_go, channels_let_go) = core.hub.let_go();
     let picture = Picture {
         uptime_ms: now.ms - core.started_ms,
         connections: core.conns.len(),
         sessions: core.hub.session_count(),
         channels: core.hub.channel_count(),
+        sessions_let_go,
+        channels_let_go,
         log_bytes: core.hub.log_bytes(),
         outbox_bytes: core.conns.iter().map(|(_, conn)| conn.outbox.len()).sum(),
+        input_bytes: core.memory.input.total(),
         relay_queued: core.callbacks.queued(),
+        relay_waiting: core.callbacks.waiting(),
         relay_taken: relay.taken,
         relay_retried: relay.retried,
         relay_given_up: relay.given_up,

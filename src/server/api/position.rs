@@ -2,15 +2,17 @@
 //!
 //! For a page that the app renders: whoever subscribes with the position as
 //! `since` misses nothing that is published from now on, however long the page
-//! takes to load. So a channel that is not there yet is made, with an epoch of
-//! its own, and kept for as long as its history would be; `channels_max` bounds
-//! them. Called by the router.
+//! takes to load. A channel that is there is kept for as long as its history would
+//! be. One that is not is not made by the question: then the position is the
+//! server's own, which is good for any channel. Called by the router.
 
 use serde_json::json;
 
 use crate::base::time::Time;
+use crate::hub::Whereabouts;
 use crate::transport::contract::Problem;
 use crate::wire::http::{Method, Request, Response};
+use crate::wire::signature::Accept;
 use crate::wire::url::decode_text;
 
 use super::super::addresses::Peer;
@@ -50,7 +52,7 @@ fn find(
     request: &Request<'_>,
     name: &str,
 ) -> Result<Response<'static>, Problem> {
-    authorize(core, now, peer, request, None)?;
+    authorize(core, now, peer, request, None, Accept::Chloe1)?;
     let name = decode_text(name).ok_or_else(|| {
         Problem::new(
             400,
@@ -58,14 +60,19 @@ fn find(
             "The channel's name is not percent-encoded UTF-8: encode it as encodeURIComponent does.",
         )
     })?;
-    let head = core.hub.head(now, &name)?;
-    let value = json!({
-        "ok": true,
-        "channel": name,
-        "position": head.position.to_string(),
-        "epoch": head.position.epoch.to_string(),
-        "offset": head.position.offset,
-        "subscribers": head.readers,
-    });
+    let value = match core.hub.head(now, &name)? {
+        Whereabouts::Known(head) => json!({
+            "ok": true,
+            "channel": name,
+            "position": head.position.to_string(),
+            "epoch": head.position.epoch.to_string(),
+            "offset": head.position.offset,
+            "subscribers": head.readers,
+        }),
+        Whereabouts::Unknown(moment) => json!({
+            "channel": name,
+            "position": moment.to_string(),
+        }),
+    };
     Ok(json_response(200, &value))
 }

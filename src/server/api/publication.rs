@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use crate::base::names::ALL_CHANNEL;
+use crate::config::nearest;
 use crate::transport::contract::Problem;
 use crate::wire::envelope::DataRef;
 
@@ -122,6 +124,40 @@ impl Batch<'_> {
     pub fn about(&self, index: usize, problem: Problem) -> Problem {
         about(self.list, index, problem)
     }
+}
+
+/// Where a publication goes that names no target (protocol A.3).
+pub fn everyone<'a>() -> Vec<Cow<'a, str>> {
+    vec![ALL_CHANNEL.into()]
+}
+
+/// The refusal of a target that is there and empty. Left out it would be for everyone.
+pub fn empty_target(key: &str) -> Problem {
+    let message = match key {
+        "session" => "\"session\" is empty: name the session that it is for.".to_owned(),
+        key => format!("{key:?} is empty: name a channel, or leave it out to publish to everyone."),
+    };
+    // The code of other names that cannot be, where there is one.
+    let code = if key == "channel" {
+        "channel_name"
+    } else {
+        "bad_value"
+    };
+    Problem::new(400, code, message)
+}
+
+/// The refusal of a key that nobody knows: a misspelled target would reach everyone.
+/// `what` has the keys `known`; `hint` ends the sentence.
+pub fn unknown_key(what: &str, key: &str, known: &[&str], hint: &str) -> Problem {
+    // A key may be as long as the body; the sentence is not.
+    let shown: String = key.chars().take(40).collect();
+    let meant = match nearest(key, known.iter().copied()) {
+        Some(meant) => format!(": did you mean {meant}?"),
+        None => ".".to_owned(),
+    };
+    let known = known.join(", ");
+    let message = format!("There is no key {shown:?}{meant} {what} has {known}{hint}.");
+    Problem::new(400, "unknown_key", message)
 }
 
 /// The refusal of a request that publishes more than `most`.

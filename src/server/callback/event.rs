@@ -26,6 +26,8 @@ pub enum Event {
         tag: u64,
         result: Result<Answer, GivenUp>,
     },
-    /// `is_full` is no longer true.
-    Room,
+    /// A message waited, and is not queued, since its place is gone.
+    Dropped { tag: u64 },
+    /// A message that waited is queued now: its place may go on.
+    Queued { place: u64 },
 }

@@ -18,12 +18,16 @@
 
 use std::net::SocketAddr;
 
+use super::accounts::Owner;
 use super::exchange::Exchange;
-use super::queue::Pending;
+use super::message::Pending;
 
 /// How long an unused connection is kept. Application servers close theirs
 /// after 5 s and more; going first avoids most requests that cross the app's closing.
 pub const IDLE_MS: u64 = 4_000;
+
+/// An exchange that takes longer than this hangs, if another waits for its lane.
+pub const HANG_MS: u64 = 1_000;
 
 /// One lane. See the module's picture.
 pub enum Lane {
@@ -40,6 +44,9 @@ pub enum Lane {
         exchange: Exchange,
         /// The connection has carried an exchange before.
         reused: bool,
+        began_ms: u64,
+        /// It hangs, and takes no lane from the others.
+        hangs: bool,
         deadline_ms: u64,
     },
     Idle {
@@ -55,6 +62,19 @@ impl Lane {
             Lane::Connecting { deadline_ms, .. }
             | Lane::Busy { deadline_ms, .. }
             | Lane::Idle { deadline_ms } => Some(deadline_ms),
+        }
+    }
+
+    /// Whose exchange takes the lane from the others, if one does.
+    pub fn taken_by(&self) -> Option<Owner> {
+        match self {
+            Lane::Connecting { pending, .. }
+            | Lane::Busy {
+                pending,
+                hangs: false,
+                ..
+            } => Some(pending.message.address),
+            _ => None,
         }
     }
 

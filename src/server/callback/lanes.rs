@@ -1,20 +1,22 @@
 //! The connections to the app, and the attempts that are under way on them.
 //!
 //! Opens them on demand, up to a limit, tries the addresses in turn, keeps them
-//! alive, and closes those that nobody needs. An attempt ends with an answer or
+//! alive, and closes those that nobody needs. An exchange that hangs leaves its
+//! lane: it is waited for as before, on a connection beside the lanes. An attempt ends with an answer or
 //! a failure; what follows from that is not decided here. Called by `Callbacks`.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
+use super::accounts::Owner;
 use super::addresses::Addresses;
 use super::event::Event;
 use super::exchange::{Exchange, Progress};
-use super::lane::{IDLE_MS, Lane};
+use super::lane::{HANG_MS, IDLE_MS, Lane};
 use super::limits::CallbackLimits;
+use super::message::Pending;
 use super::outcome::Failure;
-use super::queue::Pending;
 use super::request::Recipient;
 use super::verdict::Reply;
 use crate::base::outbox::Written;
@@ -40,6 +42,7 @@ pub enum Choice {
 pub struct Lanes {
     recipient: Recipient,
     addresses: Addresses,
+    /// As many as were needed lately; the last is not closed.
     lanes: Vec<Lane>,
     events: VecDeque<Event>,
     limits: CallbackLimits,
@@ -53,7 +56,7 @@ impl Lanes {
         Lanes {
             addresses: Addresses::new(&recipient.url.host, recipient.url.port),
             recipient,
-            lanes: (0..limits.lanes.max(1)).map(|_| Lane::Closed).collect(),
+            lanes: Vec::new(),
             events: VecDeque::new(),
             limits,
             sent: 0,
@@ -72,16 +75,73 @@ impl Lanes {
 
     /// The lane for the next attempt: the first idle one, so that lanes beyond
     /// the need fall asleep, or a closed one.
-    pub fn choose(&self) -> Choice {
+    pub fn choose(&mut self) -> Choice {
+        while matches!(self.lanes.last(), Some(Lane::Closed)) {
+            self.lanes.pop();
+        }
+        let taken = self.lanes.iter().filter_map(Lane::taken_by).count();
+        if taken >= self.limits.lanes.max(1) {
+            return Choice::Busy;
+        }
         let first = |wanted: fn(&Lane) -> bool| self.lanes.iter().position(wanted);
         if let Some(lane) = first(|lane| matches!(lane, Lane::Idle { .. })) {
             return Choice::Lane(lane);
         }
         match first(|lane| matches!(lane, Lane::Closed)) {
-            Some(_) if !self.addresses.is_known() => Choice::Unresolved,
+            _ if !self.addresses.is_known() => Choice::Unresolved,
             Some(lane) => Choice::Lane(lane),
-            None => Choice::Busy,
+            None => Choice::Lane(self.lanes.len()),
         }
+    }
+
+    /// All lanes are busy and `owner`, with `out` exchanges, waits: an exchange
+    /// leaves its lane, if one hangs, or if another address has more than half
+    /// of them. Else, when one will hang that may leave then.
+    ///
+    /// # Errors
+    /// That time, if there is one.
+    pub fn make_way(&mut self, now: Time, owner: Owner, out: usize) -> Result<(), Option<u64>> {
+        let is_hanging = |lane: &&Lane| matches!(lane, Lane::Busy { hangs: true, .. });
+        if self.lanes.iter().filter(is_hanging).count() >= self.limits.hanging() {
+            return Err(None);
+        }
+        let half = self.limits.half_of_lanes();
+        let has = |other: Owner| {
+            let taken = self.lanes.iter().filter_map(Lane::taken_by);
+            taken.filter(|&taken| taken == other).count()
+        };
+        let greedy = self.lanes.iter().filter_map(Lane::taken_by);
+        let greedy = greedy
+            .filter(|&other| other != owner)
+            .find(|&other| has(other) > half);
+        // This machine may be a proxy that nobody named, for visitors of any address.
+        let may_pass = owner.is_none() || out < half;
+        let longest = self.longest(|other| greedy == Some(other) || greedy.is_none() && may_pass);
+        let Some((lane, began_ms)) = longest else {
+            return Err(None);
+        };
+        let hangs_ms = began_ms.saturating_add(HANG_MS);
+        if greedy.is_none() && hangs_ms > now.ms {
+            return Err(Some(hangs_ms));
+        }
+        if let Lane::Busy { hangs, .. } = &mut self.lanes[lane] {
+            *hangs = true;
+        }
+        Ok(())
+    }
+
+    /// The exchange that takes a lane for the longest time, of those of some addresses.
+    fn longest(&self, of: impl Fn(Owner) -> bool) -> Option<(usize, u64)> {
+        let lanes = self.lanes.iter().enumerate();
+        let began = lanes.filter_map(|(index, lane)| match lane {
+            Lane::Busy {
+                began_ms, pending, ..
+            } if lane.taken_by().is_some() && of(pending.message.address) => {
+                Some((index, *began_ms))
+            }
+            _ => None,
+        });
+        began.min_by_key(|&(_, began_ms)| began_ms)
     }
 
     /// Asks for the app's name to be resolved, if that is not under way.
@@ -98,6 +158,9 @@ impl Lanes {
 
     /// Begins an attempt on a lane that [`Lanes::choose`] gave.
     pub fn begin(&mut self, now: Time, lane: usize, pending: Pending) {
+        if lane == self.lanes.len() {
+            self.lanes.push(Lane::Closed);
+        }
         if matches!(self.lanes[lane], Lane::Idle { .. }) {
             self.send(now, lane, pending, true);
         } else {
@@ -125,6 +188,8 @@ impl Lanes {
             pending,
             exchange,
             reused,
+            began_ms: now.ms,
+            hangs: false,
             deadline_ms: now.after(self.limits.timeout_ms),
         };
         self.sent += 1;

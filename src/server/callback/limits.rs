@@ -3,22 +3,56 @@
 /// From the keys `relay_...` of the config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallbackLimits {
-    /// Connections to the app at a time; at least 1 is used.
+    /// Exchanges with the app at a time that do not hang; at least 1 is used.
     pub lanes: usize,
     /// Messages queued or out.
     pub queue_messages: usize,
     /// Bytes of them, with 256 for each message's keeping.
     pub queue_bytes: usize,
+    /// Messages of one session queued or out.
+    pub session_messages: usize,
     /// For one address to take the connection.
     pub connect_timeout_ms: u64,
     /// From the request's handing over to the last byte of the answer.
     pub timeout_ms: u64,
     /// The first wait after a failure. It doubles with each further one.
     pub retry_min_ms: u64,
-    /// The longest wait after a failure.
+    /// The longest wait after a failure, also if the app asks for a longer one.
     pub retry_max_ms: u64,
-    /// A message older than this is not tried again.
+    /// A message older than this is not tried again. One that was never tried is
+    /// kept for as long again, while the app is up.
     pub give_up_ms: u64,
     /// An answer's body beyond this is not read; the status still counts.
     pub answer_bytes_max: usize,
+}
+
+/// An address has one of so many shares of the queue. The 16 shares of an IPv6
+/// /48 are more than there are, so that networks need no count of their own.
+const SHARES: usize = 10;
+
+impl CallbackLimits {
+    /// Messages of one address queued or out.
+    pub fn address_messages(&self) -> usize {
+        self.queue_messages.div_ceil(SHARES)
+    }
+
+    /// Bytes of them.
+    pub fn address_bytes(&self) -> usize {
+        self.queue_bytes.div_ceil(SHARES)
+    }
+
+    /// The lanes that one address has at most while another waits.
+    pub fn half_of_lanes(&self) -> usize {
+        (self.lanes / 2).max(1)
+    }
+
+    /// Exchanges that may be waited for beside the lanes, because they hang.
+    pub fn hanging(&self) -> usize {
+        3 * self.lanes.max(1)
+    }
+
+    /// Connections to the app that there are at most.
+    pub fn connections(&self) -> usize {
+        self.lanes.max(1) + self.hanging()
+    }
 }

@@ -11,125 +11,105 @@
 //! Promises: a session's messages are tried strictly one after another, in
 //! order, retries included. A message leaves the queue once: taken by the app,
 //! or given up with a reason, a log line and a count. It is sent again only
-//! when no answer told its fate, and then with the same `webhook-id`. A
-//! message the app dislikes holds up no other session; an app that is down is
-//! asked by one request at a time. Messages that grow too old are given up
-//! where they stand, also behind one that is on its last attempt.
+//! when no answer told its fate, and then with the same `webhook-id`. A session
+//! has its share of the queue, and an address its share of queue and lanes; what
+//! they do too much of holds up them alone. What the app answers to one session
+//! holds that session; the app is down for all when it cannot be reached or
+//! several addresses fail in a row (`gate`). Messages that grow too old are given
+//! up where they stand; one that was never tried is tried first, if the app is
+//! up and its turn comes before it is twice as old.
 //!
 //! After each call drain [`Callbacks::poll_event`], then read
 //! [`Callbacks::poll_timeout`]. Called by the server.
 
 mod limits;
-
+mod counters;
 mod outcome;
-
 mod event;
-
+mod accounts;
+mod message;
+mod waiting;
 mod queue;
-
 mod saved;
-
 mod backoff;
-
-mod report;
-
+mod gate;
+mod health;
 mod verdict;
-
 mod addresses;
-
 mod request;
-
 mod exchange;
-
 mod lane;
-
 mod lanes;
-
 #[cfg(test)]
 mod tests;
 
+pub use counters::Counters;
 pub use event::Event;
 pub use limits::CallbackLimits;
+pub use message::Message;
 pub use outcome::{Answer, Failure, GivenUp, REMEMBERED, Refused};
-pub use queue::Message;
+pub use request::Signing;
 pub use saved::{SavedMessage, decode as decode_saved};
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use self::backoff::{Backoff, Gate};
+use self::backoff::Backoff;
+use self::gate::{Failed, Suspect};
+use self::health::Health;
 use self::lanes::{Choice, Ended, Lanes};
-use self::queue::{Pending, Queue};
-use self::report::Report;
+use self::message::Pending;
+use self::queue::Queue;
 use self::request::{Recipient, webhook_id};
 use self::verdict::{Blame, Verdict};
 use crate::base::outbox::Written;
 use crate::base::random::Random;
 use crate::base::record::Writer;
 use crate::base::time::Time;
-use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
-
-/// How often things happened since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Requests put on a connection, retries included.
-    pub sent: u64,
-    /// Messages the app has taken.
-    pub taken: u64,
-    /// Attempts that failed and were followed by another.
-    pub retried: u64,
-    /// Messages given up.
-    pub given_up: u64,
-    /// Messages not queued, for want of room or because the relay drains.
-    pub refused: u64,
-}
 
 /// The relay. See the module's description.
 pub struct Callbacks {
     limits: CallbackLimits,
-    backoff: Backoff,
     random: Random,
     queue: Queue,
-    gate: Gate,
-    report: Report,
+    health: Health,
     lanes: Lanes,
     /// Outcomes and notices; the lanes have a queue of their own.
     notices: VecDeque<Event>,
     counters: Counters,
-    /// For the log.
-    url: String,
-    full: bool,
+    /// When what is ready may be sent, though nothing else happens till then.
+    wake_ms: Option<u64>,
+    leaving: bool,
     draining: bool,
     /// What is not out stays queued, for the next process.
     keeping: bool,
 }
 
 impl Callbacks {
-    /// A relay to `url`, signing with `secret` if there is one.
+    /// A relay to `url`, signing as `signing` says, if there is a secret.
     pub fn new(
         url: HttpUrl,
-        secret: Option<Secret>,
+        signing: Option<Signing>,
         limits: CallbackLimits,
-        random: Random,
+        mut random: Random,
     ) -> Self {
-        let url_text = url.to_string();
+        let url_text = url.without_query();
+        let backoff = Backoff {
+            min_ms: limits.retry_min_ms,
+            max_ms: limits.retry_max_ms,
+        };
         Callbacks {
             limits,
-            backoff: Backoff {
-                min_ms: limits.retry_min_ms,
-                max_ms: limits.retry_max_ms,
-            },
+            queue: Queue::new(limits),
+            health: Health::new(url_text, backoff, random.fork()),
             random,
-            queue: Queue::new(limits.queue_messages, limits.queue_bytes),
-            gate: Gate::default(),
-            report: Report::default(),
-            lanes: Lanes::new(Recipient { url, secret }, limits),
+            lanes: Lanes::new(Recipient { url, signing }, limits),
             notices: VecDeque::new(),
             counters: Counters::default(),
-            url: url_text,
-            full: false,
+            wake_ms: None,
+            leaving: false,
             draining: false,
             keeping: false,
         }
@@ -138,25 +118,76 @@ impl Callbacks {
     /// Queues a message; what becomes of it comes as [`Event::Outcome`].
     ///
     /// # Errors
-    /// [`Refused`] when the queue is full or the relay drains. Nothing is kept then.
+    /// [`Refused`] when its session, its address or the queue has no room, or the
+    /// relay drains. Nothing is kept then.
     pub fn enqueue(&mut self, now: Time, message: Message) -> Result<(), Refused> {
-        let queued = if self.draining {
-            Err(Refused::Stopping)
-        } else {
-            let webhook_id = self.random.bits_128();
-            let pushed = self.queue.push(now.ms, message, webhook_id);
-            pushed.map_err(|queue::Full| Refused::Full)
+        let refused = match () {
+            () if self.draining => Refused::Stopping,
+            () if !self.queue.has_room(&message) => Refused::Full,
+            () => {
+                self.push(now, message);
+                self.dispatch(now);
+                return Ok(());
+            }
         };
-        self.counters.refused += u64::from(queued.is_err());
-        self.full |= self.queue.is_high();
-        self.dispatch(now);
-        queued
+        self.counters.refused += 1;
+        Err(refused)
     }
 
-    /// Whether those that feed the queue should pause. True from three quarters
-    /// of a limit on, until [`Event::Room`] at a half.
-    pub fn is_full(&self) -> bool {
-        self.full
+    /// As [`Callbacks::enqueue`], but where there is no room the message waits for
+    /// it: [`Event::Queued`] tells `place` when it is queued. True if it is already.
+    /// Each place has one message at a time.
+    ///
+    /// # Errors
+    /// [`Refused`] when the relay drains, or is about to and has no room.
+    pub fn enqueue_or_wait(
+        &mut self,
+        now: Time,
+        message: Message,
+        place: u64,
+    ) -> Result<bool, Refused> {
+        let waits = !self.draining && !self.leaving && !self.queue.has_room(&message);
+        if !waits {
+            return self.enqueue(now, message).map(|()| true);
+        }
+        self.queue.wait(place, message);
+        Ok(false)
+    }
+
+    /// The place is gone, and with it the message that waits in its name, if one
+    /// does. [`Event::Dropped`] tells its tag.
+    pub fn forget(&mut self, now: Time, place: u64) {
+        if let Some(Message { tag, .. }) = self.queue.forget(place) {
+            self.notices.push_back(Event::Dropped { tag });
+            self.dispatch(now);
+        }
+    }
+
+    /// Messages that wait for room in the queue.
+    pub fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
+    /// Chloe is about to stop: nobody waits for a share any longer, and what waits
+    /// for room is queued.
+    pub fn leave(&mut self, now: Time) {
+        self.leaving = true;
+        self.queue.leave();
+        self.dispatch(now);
+    }
+
+    fn push(&mut self, now: Time, message: Message) {
+        let webhook_id = self.random.bits_128();
+        self.queue.push(now.ms, message, webhook_id);
+    }
+
+    /// Queues what waits, as far as there is room.
+    fn admit(&mut self, now: Time) {
+        while let Some(waiter) = self.queue.next_waiting() {
+            self.push(now, waiter.message);
+            let place = waiter.place;
+            self.notices.push_back(Event::Queued { place });
+        }
     }
 
     /// Takes no new messages from now on; what is queued is finished, and the
@@ -179,14 +210,17 @@ impl Callbacks {
     }
 
     /// Forgets what [`Callbacks::save`] wrote.
-    pub fn forget(&mut self) {
-        self.queue = Queue::new(0, 0);
+    pub fn forget_saved(&mut self) {
+        self.queue = Queue::new(self.limits);
     }
 
     /// The time for finishing is over: gives everything up, or, after
     /// [`Callbacks::keep`], puts back what is out.
     pub fn abandon(&mut self, now: Time) {
         self.draining = true;
+        self.wake_ms = None;
+        self.queue.leave();
+        self.admit(now);
         for ended in self.lanes.close_all() {
             // What the app has begun to answer is decided, also if the rest comes too late.
             if ended.end.is_ok() {
@@ -213,31 +247,32 @@ impl Callbacks {
     pub fn save(&mut self, now: Time, out: &mut Writer<'_>) {
         self.keep();
         self.abandon(now);
-        saved::encode(now, self.queue.waiting(), out);
+        saved::encode(now, self.queue.queued(), out);
     }
 
     /// Queues what [`Callbacks::save`] wrote, as [`decode_saved`] read it. `tag`
-    /// gives each the tag that it is to have now for the one it had.
-    /// They grow old as before. What the limits leave no room for is given
-    /// up, and logged so.
+    /// gives each the tag that it is to have now for the one it had. They grow old
+    /// as before. Whose they were is not known any more, so they count for
+    /// nobody's share.
     pub fn restore(&mut self, now: Time, messages: Vec<SavedMessage>, tag: impl Fn(u64) -> u64) {
         for saved in messages {
             let queued_ms = now.from_unix_ms(saved.queued_unix_ms);
-            let (session, webhook_id, tag) = (saved.session, saved.webhook_id, tag(saved.tag));
-            let message = saved.message(tag);
-            if self.queue.push(queued_ms, message, webhook_id).is_err() {
-                self.counters.given_up += 1;
-                log::warn!("event=relay_given_up code=app_busy session={session:?}");
-            }
+            let (webhook_id, tag) = (saved.webhook_id, tag(saved.tag));
+            self.queue.push(queued_ms, saved.message(tag), webhook_id);
         }
-        self.full |= self.queue.is_high();
         self.dispatch(now);
+    }
+
+    /// Whether nothing is left of anything.
+    #[cfg(test)]
+    fn is_bare(&self) -> bool {
+        self.queue.is_bare()
     }
 
     /// Whether no message is queued or out; after [`Callbacks::keep`], whether none is out.
     pub fn is_idle(&self) -> bool {
         match self.keeping {
-            true => self.queue.len() == self.queue.waiting().len(),
+            true => self.queue.len() == self.queue.queued().len(),
             false => self.queue.len() == 0,
         }
     }
@@ -262,27 +297,18 @@ impl Callbacks {
 
     /// When [`Callbacks::handle_timeout`] wants to be called, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let gate = self
-            .gate
-            .until_ms()
-            .filter(|_| self.queue.has_ready() && !self.keeping);
-        let oldest = self.queue.oldest_ms();
-        let age = oldest.map(|queued_ms| queued_ms.saturating_add(self.limits.give_up_ms));
+        let ready = self.wake_ms.filter(|_| !self.keeping);
+        let old = self.queue.next_old_ms(self.limits.give_up_ms);
         let wake = self.queue.next_wake_ms();
-        let candidates = [self.lanes.next_deadline_ms(), gate, age, wake];
+        let candidates = [self.lanes.next_deadline_ms(), ready, old, wake];
         candidates.into_iter().flatten().min()
     }
 
     /// The answer to [`Event::Resolve`]: addresses, or what went wrong.
     pub fn handle_resolved(&mut self, now: Time, result: Result<Vec<SocketAddr>, String>) {
-        if let Err(error) = &result {
-            log::debug!(
-                "event=relay_resolve_failed url={} error={error:?}",
-                self.url
-            );
-        }
+        let error = result.as_ref().err().cloned().unwrap_or_default();
         if !self.lanes.resolved(result.unwrap_or_default()) {
-            self.app_failed(now, Failure::Unresolved, None);
+            self.health.unresolved(now, &error);
         }
         self.dispatch(now);
     }
@@ -316,11 +342,8 @@ impl Callbacks {
         for ended in self.lanes.time_out(now) {
             self.settle(now, ended);
         }
-        let give_up_ms = self.limits.give_up_ms;
-        while let Some(queued_ms) = self.queue.oldest_ms()
-            && queued_ms.saturating_add(give_up_ms) <= now.ms
-            && let Some(pending) = self.queue.take_oldest()
-        {
+        let (most_ms, spare) = (self.limits.give_up_ms, !self.health.is_down());
+        while let Some(pending) = self.queue.take_old(now.ms, most_ms, spare) {
             let last = pending.last;
             self.give_up(now, pending, GivenUp::TooOld { last });
         }
@@ -345,16 +368,33 @@ impl Callbacks {
         self.close_when_drained();
     }
 
-    /// Gives ready messages to free lanes, as long as there are both.
+    /// Queues what waits for room, and gives ready messages to free lanes, as long as there are both.
     fn dispatch(&mut self, now: Time) {
-        while !self.keeping && self.queue.has_ready() && self.gate.admits(now.ms) {
+        self.admit(now);
+        self.wake_ms = None;
+        while !self.keeping && self.queue.has_ready() {
+            let turn = match self.health.next_turn(now.ms, &self.queue) {
+                Ok(turn) => turn,
+                Err(wake_ms) => {
+                    self.wake_ms = wake_ms;
+                    return;
+                }
+            };
             let lane = match self.lanes.choose() {
                 Choice::Lane(lane) => lane,
                 Choice::Unresolved => return self.lanes.resolve(),
-                Choice::Busy => return,
+                Choice::Busy => {
+                    let out = self.queue.out(turn.owner);
+                    match self.lanes.make_way(now, turn.owner, out) {
+                        Ok(()) => continue,
+                        Err(wake_ms) => self.wake_ms = wake_ms,
+                    }
+                    return;
+                }
             };
-            if let Some(pending) = self.queue.take_ready() {
-                self.gate.begin(lane);
+            if let Some(mut pending) = self.queue.take_ready(turn) {
+                pending.answers_before = self.health.answers();
+                self.health.begin(now.ms, lane, &turn);
                 self.lanes.begin(now, lane, pending);
             }
         }
@@ -370,20 +410,20 @@ impl Callbacks {
     /// An attempt is over: what follows for its message.
     fn settle(&mut self, now: Time, ended: Ended) {
         let Ended { lane, pending, end } = ended;
-        self.gate.end(lane);
+        self.health.end(lane);
         let verdict = match end {
             Ok(reply) => verdict::on_reply(now, reply),
             Err(failure) => verdict::on_failure(failure),
         };
         match verdict {
             Verdict::Taken(answer) => {
-                self.app_answered();
+                self.health.answered();
                 self.queue.finish(&pending);
                 self.counters.taken += 1;
                 self.tell(&pending, Ok(answer));
             }
             Verdict::GivenUp(reason) => {
-                self.app_answered();
+                self.health.answered();
                 self.queue.finish(&pending);
                 self.give_up(now, pending, reason);
             }
@@ -392,25 +432,24 @@ impl Callbacks {
                 blame,
                 asked_ms,
             } => {
-                // A wait longer than any message is kept for is of no use.
-                let asked_ms = asked_ms.map(|wait_ms| wait_ms.min(self.limits.give_up_ms));
-                match blame {
-                    Blame::Message => self.app_answered(),
-                    Blame::App | Blame::Both => self.app_failed(now, failure, asked_ms),
+                // The app may be well at once: it is asked as often as one that does not say.
+                let asked_ms = asked_ms.map(|wait_ms| wait_ms.min(self.limits.retry_max_ms));
+                if blame == Blame::Message {
+                    self.health.answered();
+                } else {
+                    let failed = Failed {
+                        suspect: (blame == Blame::Unclear).then(|| Suspect::of(&pending.message)),
+                        answers_before: pending.answers_before,
+                        asked_ms,
+                    };
+                    self.health.failed(now, failure, failed);
                 }
-                self.retry(now, pending, failure, blame, asked_ms);
+                self.retry(now, pending, failure, asked_ms);
             }
         }
     }
 
-    fn retry(
-        &mut self,
-        now: Time,
-        mut pending: Pending,
-        failure: Failure,
-        blame: Blame,
-        asked_ms: Option<u64>,
-    ) {
+    fn retry(&mut self, now: Time, mut pending: Pending, failure: Failure, asked_ms: Option<u64>) {
         pending.attempts = pending.attempts.saturating_add(1);
         pending.last = Some(failure);
         if pending.queued_ms.saturating_add(self.limits.give_up_ms) <= now.ms {
@@ -419,32 +458,15 @@ impl Callbacks {
             return self.give_up(now, pending, GivenUp::TooOld { last });
         }
         self.counters.retried += 1;
-        let not_before_ms = match blame {
-            Blame::App => None,
-            Blame::Message | Blame::Both => {
-                let delay_ms = self.backoff.delay_ms(pending.attempts, &mut self.random);
+        // Where nothing was reached the gate holds everybody, and no message longer.
+        let not_before_ms = match self.health.is_down() && failure.is_unreachable() {
+            true => None,
+            false => {
+                let delay_ms = self.health.delay_ms(pending.attempts);
                 Some(now.after(delay_ms.max(asked_ms.unwrap_or(0))))
             }
         };
         self.queue.put_back(pending, not_before_ms);
-    }
-
-    fn app_answered(&mut self) {
-        self.gate.answered();
-        if self.report.answered() {
-            log::info!("event=app_up url={}", self.url);
-        }
-    }
-
-    fn app_failed(&mut self, now: Time, failure: Failure, asked_ms: Option<u64>) {
-        let (backoff, random) = (self.backoff, &mut self.random);
-        let was_well = self.gate.failed(now.ms, asked_ms, backoff, random);
-        if let Some(unreported) = self.report.failed(now.ms, was_well) {
-            log::warn!(
-                "event=app_down url={} cause=\"{failure}\" down_before_unlogged={unreported}",
-                self.url
-            );
-        }
     }
 
     fn give_up(&mut self, now: Time, pending: Pending, reason: GivenUp) {
@@ -467,9 +489,5 @@ impl Callbacks {
             tag: pending.message.tag,
             result,
         });
-        if self.full && self.queue.is_low() {
-            self.full = false;
-            self.notices.push_back(Event::Room);
-        }
     }
 }

@@ -34,6 +34,16 @@ pub enum Failure {
     Status(u16),
 }
 
+impl Failure {
+    /// Whether the app was not reached at all, so that the message never left.
+    pub fn is_unreachable(self) -> bool {
+        matches!(
+            self,
+            Failure::Unresolved | Failure::Unreachable(_) | Failure::ConnectTimeout
+        )
+    }
+}
+
 impl fmt::Display for Failure {
     /// Completes "The app did not take it: ".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,7 +125,8 @@ impl fmt::Display for GivenUp {
 /// Why a message was not even queued. Always temporary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The queue is at `relay_queue_messages` or `relay_queue_bytes`.
+    /// The session has `relay_queue_per_session_max` queued, its address a tenth of
+    /// the queue, or the queue is at `relay_queue_messages` or `relay_queue_bytes`.
     Full,
     /// Chloe stops.
     Stopping,

@@ -1,62 +1,23 @@
-//! Messages that wait for the app: bounded, in order for each session, fair among sessions.
+//! Messages that wait for the app: bounded, in order for each session, fair among
+//! addresses, and among the sessions of each.
 //!
 //! A session has at most one message out at a time, so no two of its messages
-//! can overtake each other, retries included. Sessions take turns. Knows
-//! neither lanes nor HTTP. Called by `Callbacks`.
+//! can overtake each other, retries included. What there is no room for may wait
+//! beside the queue. Knows neither lanes nor HTTP. Called by `Callbacks`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use super::outcome::Failure;
+use super::accounts::{Accounts, Owner, Turn};
+use super::limits::CallbackLimits;
+use super::message::{Message, Pending};
+use super::waiting::{Limit, Waiter, Waiting};
 use crate::base::names::SessionId;
-
-/// A message of a browser for the app.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Who sent it.
-    pub session: SessionId,
-    /// What was sent; the body of the request.
-    pub body: Box<str>,
-    /// Comes back with the outcome; 0 when nobody wants to know.
-    pub tag: u64,
-}
-
-/// A message with the history of its attempts.
-#[derive(Clone, Debug)]
-pub struct Pending {
-    pub message: Message,
-    /// Its place among all messages ever queued: the order within a session.
-    number: u64,
-    /// The same in every attempt, so that the app can tell a retry.
-    pub webhook_id: u128,
-    /// When it was queued, on the monotonic clock.
-    pub queued_ms: u64,
-    /// Attempts that failed.
-    pub attempts: u32,
-    /// How the last of them failed.
-    pub last: Option<Failure>,
-}
-
-impl Pending {
-    fn cost_bytes(&self) -> usize {
-        cost_bytes(&self.message)
-    }
-}
-
-/// What a message counts against `queue_bytes`: its body and what is kept around it.
-fn cost_bytes(message: &Message) -> usize {
-    const KEPT_AROUND_BYTES: usize = 256;
-    message.body.len() + KEPT_AROUND_BYTES
-}
-
-/// No room for another message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
 
 /// What a session's line waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Head {
-    /// A lane; it stands at this place of the round.
-    Turn(u64),
+    /// A lane; it has this turn.
+    Turn(Turn),
     /// The time of the next attempt.
     Time(u64),
     /// The outcome of the message that is out.
@@ -69,35 +30,48 @@ struct Line {
     head: Head,
 }
 
-/// The queue. Every operation is O(log n).
+impl Line {
+    /// Messages queued or out.
+    fn messages(&self) -> usize {
+        self.numbers.len() + usize::from(self.head == Head::Outcome)
+    }
+}
+
+/// The queue. Every operation is O(log n), with n at most the limit.
 pub struct Queue {
-    waiting: BTreeMap<u64, Pending>,
+    queued: BTreeMap<u64, Pending>,
     lines: HashMap<SessionId, Line>,
-    turns: BTreeMap<u64, SessionId>,
+    accounts: Accounts,
     times: BTreeSet<(u64, SessionId)>,
+    waiting: Waiting,
     next_number: u64,
     next_turn: u64,
+    /// Messages before this number have been looked at when they were too old.
+    spared_before: u64,
     /// Those that are out included.
     messages: usize,
     bytes: usize,
-    messages_max: usize,
-    bytes_max: usize,
+    limits: CallbackLimits,
+    /// Shares count no longer: Chloe stops, and what can be kept is kept.
+    leaving: bool,
 }
 
 impl Queue {
-    /// An empty queue for at most so many messages and bytes, counting those that are out.
-    pub fn new(messages_max: usize, bytes_max: usize) -> Queue {
+    /// An empty queue.
+    pub fn new(limits: CallbackLimits) -> Queue {
         Queue {
-            waiting: BTreeMap::new(),
+            queued: BTreeMap::new(),
             lines: HashMap::new(),
-            turns: BTreeMap::new(),
+            accounts: Accounts::new(&limits),
             times: BTreeSet::new(),
+            waiting: Waiting::default(),
             next_number: 0,
             next_turn: 0,
+            spared_before: 0,
             messages: 0,
             bytes: 0,
-            messages_max,
-            bytes_max,
+            limits,
+            leaving: false,
         }
     }
 
@@ -106,42 +80,79 @@ impl Queue {
         self.messages
     }
 
+    /// Messages that wait beside the queue.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// The messages that are not out, oldest first.
-    pub fn waiting(&self) -> impl ExactSizeIterator<Item = &Pending> {
-        self.waiting.values()
+    pub fn queued(&self) -> impl ExactSizeIterator<Item = &Pending> {
+        self.queued.values()
     }
 
-    /// Above three quarters of a limit: whoever fills the queue should pause.
-    /// The last quarter is for what was read before the pause.
-    pub fn is_high(&self) -> bool {
-        self.messages >= self.messages_max - self.messages_max / 4
-            || self.bytes >= self.bytes_max - self.bytes_max / 4
-    }
-
-    /// Below half of both limits: whoever paused may go on.
-    pub fn is_low(&self) -> bool {
-        self.messages <= self.messages_max / 2 && self.bytes <= self.bytes_max / 2
-    }
-
-    /// Whether a session waits for nothing but a lane.
-    pub fn has_ready(&self) -> bool {
-        !self.turns.is_empty()
-    }
-
-    /// Queues a message at the end of its session's line.
-    ///
-    /// # Errors
-    /// [`Full`] if it would pass a limit.
-    pub fn push(&mut self, now_ms: u64, message: Message, webhook_id: u128) -> Result<(), Full> {
-        let bytes = self.bytes.saturating_add(cost_bytes(&message));
-        if self.messages >= self.messages_max || bytes > self.bytes_max {
-            return Err(Full);
+    /// Which limit the message would pass, if one. The only message of a session,
+    /// an address or the queue passes none, so that what is queued always leaves room.
+    fn limit(&self, message: &Message) -> Option<Limit> {
+        let bytes = message.cost_bytes();
+        let whole = self.messages > 0
+            && (self.messages >= self.limits.queue_messages
+                || self.bytes.saturating_add(bytes) > self.limits.queue_bytes);
+        if self.leaving {
+            return whole.then_some(Limit::Whole);
         }
+        let line = self.lines.get(&message.session);
+        if line.is_some_and(|line| line.messages() >= self.limits.session_messages.max(1)) {
+            return Some(Limit::Session);
+        }
+        if !self.accounts.has_room(message.address, bytes) {
+            return Some(Limit::Address);
+        }
+        whole.then_some(Limit::Whole)
+    }
+
+    /// Whether the message may be queued now. One that waits goes before it.
+    pub fn has_room(&self, message: &Message) -> bool {
+        !self.waiting.goes_before(message.session) && self.limit(message).is_none()
+    }
+
+    /// The message waits for room, in the name of its place.
+    pub fn wait(&mut self, place: u64, message: Message) {
+        self.waiting.add(Waiter { place, message });
+    }
+
+    /// The place is gone: its message does not wait any longer.
+    pub fn forget(&mut self, place: u64) -> Option<Message> {
+        self.waiting.remove(place)
+    }
+
+    /// The next message that waits and may be queued now.
+    pub fn next_waiting(&mut self) -> Option<Waiter> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let next = waiting.next(|message| match self.leaving {
+            true => None,
+            false => self.limit(message),
+        });
+        self.waiting = waiting;
+        next
+    }
+
+    /// From now on shares do not count, and whatever waits has room.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+    }
+
+    /// Queues a message at the end of its session's line, whether there is room or not.
+    pub fn push(&mut self, now_ms: u64, message: Message, webhook_id: u128) {
+        let bytes = message.cost_bytes();
         self.messages += 1;
-        self.bytes = bytes;
+        self.bytes += bytes;
         let number = self.next_number;
         self.next_number += 1;
-        let session = message.session;
+        let (session, owner) = (message.session, message.address);
+        self.accounts.add_message(owner, bytes);
         let pending = Pending {
             message,
             number,
@@ -149,45 +160,66 @@ impl Queue {
             queued_ms: now_ms,
             attempts: 0,
             last: None,
+            answers_before: 0,
         };
-        self.waiting.insert(number, pending);
+        self.queued.insert(number, pending);
         if let Some(line) = self.lines.get_mut(&session) {
             line.numbers.push_back(number);
         } else {
             let numbers = VecDeque::from([number]);
-            let head = self.take_a_turn(session);
+            let head = self.take_a_turn(session, owner);
             self.lines.insert(session, Line { numbers, head });
         }
-        Ok(())
     }
 
-    fn take_a_turn(&mut self, session: SessionId) -> Head {
-        let turn = self.next_turn;
+    fn take_a_turn(&mut self, session: SessionId, owner: Owner) -> Head {
+        let turn = Turn {
+            owner,
+            number: self.next_turn,
+            session,
+        };
         self.next_turn += 1;
-        self.turns.insert(turn, session);
+        self.accounts.add_turn(turn);
         Head::Turn(turn)
+    }
+
+    /// Whether a session waits for nothing but a lane.
+    pub fn has_ready(&self) -> bool {
+        self.accounts.has_ready()
+    }
+
+    /// The sessions that may be next, best first; see [`Accounts::turns`].
+    pub fn turns(&self, depth: usize) -> impl Iterator<Item = Turn> {
+        self.accounts.turns(depth)
+    }
+
+    /// Exchanges of `owner` that are under way.
+    pub fn out(&self, owner: Owner) -> usize {
+        self.accounts.out(owner)
     }
 
     /// The message whose turn it is. Its session waits until the message
     /// comes back by [`Queue::put_back`] or [`Queue::finish`].
-    pub fn take_ready(&mut self) -> Option<Pending> {
-        let (_, session) = self.turns.pop_first()?;
-        let line = self.lines.get_mut(&session)?;
+    pub fn take_ready(&mut self, turn: Turn) -> Option<Pending> {
+        let line = self.lines.get_mut(&turn.session)?;
+        debug_assert_eq!(line.head, Head::Turn(turn));
         line.head = Head::Outcome;
         let number = line.numbers.pop_front()?;
-        self.waiting.remove(&number)
+        self.accounts.begin(turn);
+        self.queued.remove(&number)
     }
 
     /// Takes a message back that [`Queue::take_ready`] gave, for another attempt,
     /// not before `not_before_ms` if that is given. It is its session's next one.
     pub fn put_back(&mut self, pending: Pending, not_before_ms: Option<u64>) {
-        let session = pending.message.session;
+        let (session, owner) = (pending.message.session, pending.message.address);
+        self.accounts.end(owner);
         let head = match not_before_ms {
             Some(at_ms) => {
                 self.times.insert((at_ms, session));
                 Head::Time(at_ms)
             }
-            None => self.take_a_turn(session),
+            None => self.take_a_turn(session, owner),
         };
         let Some(line) = self.lines.get_mut(&session) else {
             return debug_assert!(false, "a session whose message is out has a line");
@@ -195,25 +227,35 @@ impl Queue {
         debug_assert_eq!(line.head, Head::Outcome);
         line.numbers.push_front(pending.number);
         line.head = head;
-        self.waiting.insert(pending.number, pending);
+        self.queued.insert(pending.number, pending);
     }
 
     /// Forgets a message that [`Queue::take_ready`] gave; its session goes on with the next.
     pub fn finish(&mut self, pending: &Pending) {
-        self.messages -= 1;
-        self.bytes -= pending.cost_bytes();
+        self.accounts.end(pending.message.address);
+        self.leaves(&pending.message);
         self.go_on(pending.message.session);
+    }
+
+    /// The message is in the queue no more.
+    fn leaves(&mut self, message: &Message) {
+        let (bytes, owner) = (message.cost_bytes(), message.address);
+        self.messages -= 1;
+        self.bytes -= bytes;
+        self.accounts.remove_message(owner, bytes);
+        self.waiting.left(message.session, owner);
     }
 
     fn go_on(&mut self, session: SessionId) {
         let Some(line) = self.lines.get(&session) else {
             return debug_assert!(false, "a session that goes on has a line");
         };
-        if line.numbers.is_empty() {
+        let next = line.numbers.front().and_then(|next| self.queued.get(next));
+        let Some(owner) = next.map(|pending| pending.message.address) else {
             self.lines.remove(&session);
             return;
-        }
-        let head = self.take_a_turn(session);
+        };
+        let head = self.take_a_turn(session, owner);
         if let Some(line) = self.lines.get_mut(&session) {
             line.head = head;
         }
@@ -235,128 +277,69 @@ impl Queue {
         self.times.first().map(|&(at_ms, _)| at_ms)
     }
 
-    /// When the oldest message that is not out was queued.
-    pub fn oldest_ms(&self) -> Option<u64> {
-        let (_, pending) = self.waiting.first_key_value()?;
-        Some(pending.queued_ms)
+    /// When [`Queue::take_old`] has something to look at next, for messages that
+    /// are kept for `most_ms`.
+    pub fn next_old_ms(&self, most_ms: u64) -> Option<u64> {
+        let spared = self.queued.range(..self.spared_before).next();
+        let fresh = self.queued.range(self.spared_before..).next();
+        let spared = spared.map(|(_, it)| it.queued_ms.saturating_add(most_ms.saturating_mul(2)));
+        let fresh = fresh.map(|(_, it)| it.queued_ms.saturating_add(most_ms));
+        [spared, fresh].into_iter().flatten().min()
     }
 
-    /// Takes the oldest message that is not out, to give it up. Unlike after
-    /// [`Queue::take_ready`], the queue has forgotten it already.
+    /// Takes a message that is not out and older than `most_ms`, to give it up. One
+    /// that was never tried is spared once, for as long again, if `spare` says so.
+    /// Unlike after [`Queue::take_ready`], the queue has forgotten it already.
+    pub fn take_old(&mut self, now_ms: u64, most_ms: u64, spare: bool) -> Option<Pending> {
+        let is_over = |it: &Pending, most_ms: u64| it.queued_ms.saturating_add(most_ms) <= now_ms;
+        if let Some((&number, pending)) = self.queued.range(..self.spared_before).next()
+            && is_over(pending, most_ms.saturating_mul(2))
+        {
+            return self.take(number);
+        }
+        while let Some((&number, pending)) = self.queued.range(self.spared_before..).next()
+            && is_over(pending, most_ms)
+        {
+            self.spared_before = number + 1;
+            if !spare || pending.attempts > 0 {
+                return self.take(number);
+            }
+        }
+        None
+    }
+
+    /// Takes the oldest message that is not out, to give it up.
     pub fn take_oldest(&mut self) -> Option<Pending> {
-        let (number, pending) = self.waiting.pop_first()?;
-        self.messages -= 1;
-        self.bytes -= pending.cost_bytes();
+        let (&number, _) = self.queued.first_key_value()?;
+        self.take(number)
+    }
+
+    fn take(&mut self, number: u64) -> Option<Pending> {
+        let pending = self.queued.remove(&number)?;
+        self.leaves(&pending.message);
         let session = pending.message.session;
         let line = self.lines.get_mut(&session)?;
-        // The oldest of all is the oldest of its session.
-        let front = line.numbers.pop_front();
-        debug_assert_eq!(front, Some(number));
+        let place = line.numbers.iter().position(|&other| other == number)?;
+        line.numbers.remove(place);
         match line.head {
-            Head::Turn(turn) if line.numbers.is_empty() => {
-                self.turns.remove(&turn);
-                self.lines.remove(&session);
+            Head::Turn(turn) if place == 0 => {
+                self.accounts.remove_turn(turn.owner, turn.number);
+                self.go_on(session);
             }
-            Head::Time(at_ms) => {
+            Head::Time(at_ms) if place == 0 => {
                 self.times.remove(&(at_ms, session));
                 self.go_on(session);
             }
-            // The next keeps the turn; or an older one is out, and all wait for it.
-            Head::Turn(_) | Head::Outcome => {}
+            // An older one is before it, or out, and all wait for that.
+            Head::Turn(_) | Head::Time(_) | Head::Outcome => {}
         }
         Some(pending)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(session: u128, body: &str) -> Message {
-        Message {
-            session: SessionId(session),
-            body: body.into(),
-            tag: 0,
-        }
-    }
-
-    fn queue_of(bodies: &[(u128, &str)]) -> Queue {
-        let mut queue = Queue::new(100, 100_000);
-        for &(session, body) in bodies {
-            queue.push(0, message(session, body), 0).unwrap();
-        }
-        queue
-    }
-
-    fn body_of(pending: Option<Pending>) -> Option<String> {
-        pending.map(|pending| pending.message.body.into())
-    }
-
-    #[test]
-    fn sessions_take_turns_and_each_has_one_message_out() {
-        let mut queue = queue_of(&[(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1")]);
-        let a1 = queue.take_ready().unwrap();
-        let b1 = queue.take_ready().unwrap();
-        assert_eq!((&*a1.message.body, &*b1.message.body), ("a1", "b1"));
-        assert!(queue.take_ready().is_none());
-        queue.finish(&a1);
-        assert_eq!(body_of(queue.take_ready()), Some("a2".into()));
-        queue.finish(&b1);
-        assert!(queue.take_ready().is_none());
-        assert_eq!(queue.len(), 2);
-    }
-
-    #[test]
-    fn a_message_put_back_comes_before_its_sessions_others() {
-        let mut queue = queue_of(&[(1, "a1"), (1, "a2"), (2, "b1")]);
-        let a1 = queue.take_ready().unwrap();
-        queue.put_back(a1, Some(50));
-        assert_eq!(body_of(queue.take_ready()), Some("b1".into()));
-        assert!(!queue.has_ready());
-        queue.wake(49);
-        assert!(!queue.has_ready());
-        assert_eq!(queue.next_wake_ms(), Some(50));
-        queue.wake(50);
-        let a1 = queue.take_ready().unwrap();
-        assert_eq!(&*a1.message.body, "a1");
-        queue.put_back(a1, None);
-        assert_eq!(body_of(queue.take_ready()), Some("a1".into()));
-    }
-
-    #[test]
-    fn giving_up_the_oldest_leaves_the_lines_whole() {
-        let mut queue = queue_of(&[(1, "a1"), (2, "b1"), (1, "a2"), (3, "c1"), (3, "c2")]);
-        let a1 = queue.take_ready().unwrap();
-        assert_eq!(body_of(queue.take_oldest()), Some("b1".into()));
-        assert_eq!(body_of(queue.take_oldest()), Some("a2".into()));
-        let c1 = queue.take_ready().unwrap();
-        queue.put_back(c1, Some(9));
-        assert_eq!(body_of(queue.take_oldest()), Some("c1".into()));
-        assert_eq!(queue.next_wake_ms(), None);
-        assert_eq!(body_of(queue.take_oldest()), Some("c2".into()));
-        assert!(!queue.has_ready() && queue.oldest_ms().is_none());
-        queue.finish(&a1);
-        assert!(queue.len() == 0 && queue.lines.is_empty() && queue.turns.is_empty());
-        assert_eq!(queue.bytes, 0);
-    }
-
-    #[test]
-    fn both_limits_hold_and_what_is_out_counts() {
-        let mut queue = Queue::new(4, 1_000_000);
-        for _ in 0..4 {
-            queue.push(0, message(1, "x"), 0).unwrap();
-        }
-        let out = queue.take_ready().unwrap();
-        assert_eq!(queue.push(0, message(2, "x"), 0), Err(Full));
-        queue.finish(&out);
-        assert_eq!(queue.push(0, message(2, "x"), 0), Ok(()));
-
-        let mut queue = Queue::new(100, 2_000);
-        assert_eq!(queue.push(0, message(1, &"x".repeat(1_700)), 0), Ok(()));
-        assert!(queue.is_high() && !queue.is_low());
-        assert_eq!(queue.push(0, message(1, ""), 0), Err(Full));
-        let out = queue.take_ready().unwrap();
-        queue.finish(&out);
-        assert!(queue.is_low() && !queue.is_high());
+    /// Whether nothing is left of anything.
+    #[cfg(test)]
+    pub fn is_bare(&self) -> bool {
+        let counts = self.messages + self.bytes + self.waiting.len() + self.times.len();
+        counts == 0 && self.lines.is_empty() && self.accounts.is_empty()
     }
 }

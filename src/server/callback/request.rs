@@ -1,18 +1,27 @@
 //! The POST that carries a browser's message to the app.
 //!
-//! Body and `x-chloe-signature` are those of 2011 (protocol A.11); the session
-//! and the headers of Standard Webhooks are new. Called by `lanes`.
+//! The body is that of 2011 (protocol A.11), and so is `x-chloe-signature`
+//! where it is switched on. The session and the headers of Standard Webhooks
+//! were added since. Called by `lanes`.
 
-use super::queue::Pending;
+use super::message::Pending;
 use crate::base::time::Time;
 use crate::wire::http::encode_request;
-use crate::wire::signature::Secret;
+use crate::wire::signature::{Covered, Direction, OWN_ID_PREFIX, Secret};
 use crate::wire::url::HttpUrl;
 
 /// Where to and signed with what.
 pub struct Recipient {
     pub url: HttpUrl,
-    pub secret: Option<Secret>,
+    pub signing: Option<Signing>,
+}
+
+/// How what goes to the app is signed.
+#[derive(Clone, Debug)]
+pub struct Signing {
+    pub secret: Secret,
+    /// Also by MD5, as in 2011: it covers the body alone, and is valid for ever.
+    pub md5: bool,
 }
 
 impl Recipient {
@@ -24,25 +33,41 @@ impl Recipient {
         let webhook_id = webhook_id(pending);
         let timestamp_s = now.unix_ms / 1000;
         let timestamp = timestamp_s.to_string();
-        let secret = self.secret.as_ref();
-        let md5 = secret.map(|secret| secret.md5_hex(body));
-        let webhook = secret.map(|secret| secret.webhook_signature(&webhook_id, timestamp_s, body));
+        let covered = Covered {
+            method: METHOD,
+            target: &self.url.target,
+            session: &session,
+            ..Covered::default()
+        };
+        let signing = self.signing.as_ref();
+        let signatures = signing.map(|Signing { secret, .. }| {
+            let v1 = secret.sign_v1(&webhook_id, timestamp_s, body);
+            let direction = Direction::ToApp;
+            let chloe1 = secret.sign_chloe1(direction, &webhook_id, timestamp_s, &covered, body);
+            // Libraries of Standard Webhooks skip a version that they do not know.
+            format!("{v1} {chloe1}")
+        });
+        // Protocol A.11: present and empty without a secret.
+        let md5 = match signing {
+            None => Some(String::new()),
+            Some(Signing { secret, md5 }) => md5.then(|| secret.md5_hex(body)),
+        };
         let mut headers = vec![
             ("Content-Type", "text/plain"),
             ("X-Chloe-Session", session.as_str()),
-            ("x-chloe-signature", md5.as_deref().unwrap_or("")),
             ("webhook-id", &webhook_id),
             ("webhook-timestamp", &timestamp),
         ];
-        if let Some(webhook) = &webhook {
-            headers.push(("webhook-signature", webhook));
-        }
+        headers.extend(md5.as_deref().map(|md5| ("x-chloe-signature", md5)));
+        headers.extend(signatures.as_deref().map(|all| ("webhook-signature", all)));
         let (target, authority) = (&self.url.target, self.url.authority());
-        encode_request(out, "POST", target, &authority, &headers, body);
+        encode_request(out, METHOD, target, &authority, &headers, body);
     }
 }
 
+const METHOD: &str = "POST";
+
 /// How the message's id is spelled in `webhook-id` and in the log.
 pub fn webhook_id(pending: &Pending) -> String {
-    format!("msg_{:032x}", pending.webhook_id)
+    format!("{OWN_ID_PREFIX}msg_{:032x}", pending.webhook_id)
 }

@@ -4,7 +4,7 @@
 //! attempts so far is not kept: the next process meets the app afresh. Called
 //! by `Callbacks`.
 
-use super::queue::{Message, Pending};
+use super::message::{Message, Pending};
 use crate::base::names::SessionId;
 use crate::base::record::{Damaged, Record, Writer, put_bytes, put_u64, put_u128};
 use crate::base::time::Time;
@@ -28,6 +28,8 @@ impl SavedMessage {
     pub fn message(self, tag: u64) -> Message {
         Message {
             session: self.session,
+            // The next process knows no addresses yet.
+            address: None,
             body: self.body.into(),
             tag,
         }

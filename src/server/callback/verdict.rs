@@ -17,15 +17,15 @@ pub struct Reply {
     pub json: Option<String>,
 }
 
-/// Whose next attempt a failure delays.
+/// What a failure says of whom. Its session waits in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// The message: its session waits, the others go on.
+    /// Of this message alone: the app is up.
     Message,
-    /// The app: nothing is sent for a while, but the message need not wait longer than that.
+    /// Of the app: it cannot be reached, so the message has not left.
     App,
-    /// It may be either.
-    Both,
+    /// Of the message, its sender, or the app. Others have to show which.
+    Unclear,
 }
 
 /// What to do with the message.
@@ -47,7 +47,7 @@ pub fn on_failure(failure: Failure) -> Verdict {
         // The message never left.
         Failure::Unresolved | Failure::Unreachable(_) | Failure::ConnectTimeout => Blame::App,
         // The app is down behind a proxy that accepts, or this message kills its handler.
-        _ => Blame::Both,
+        _ => Blame::Unclear,
     };
     Verdict::Retry {
         failure,
@@ -66,13 +66,12 @@ pub fn on_reply(now: Time, reply: Reply) -> Verdict {
             return Verdict::Taken(Answer { status, json });
         }
         300..=399 => return Verdict::GivenUp(GivenUp::Redirected { status }),
-        // 429 Too Many Requests: said to Chloe, not to this message.
-        429 => Blame::App,
         // 408 Request Timeout: it invites to repeat the request on a new connection.
-        408 => Blame::Both,
+        // 429 Too Many Requests: of Chloe, or of this session's.
+        408 | 429 => Blame::Unclear,
         400..=499 => return Verdict::GivenUp(GivenUp::Rejected { status }),
         // A proxy that does not reach the app, or an app that is not up yet.
-        502..=504 => Blame::Both,
+        502..=504 => Blame::Unclear,
         _ => Blame::Message,
     };
     Verdict::Retry {
@@ -116,13 +115,13 @@ mod tests {
         }
         for (status, blame) in [
             (101, Blame::Message),
-            (408, Blame::Both),
-            (429, Blame::App),
+            (408, Blame::Unclear),
+            (429, Blame::Unclear),
             (500, Blame::Message),
             (501, Blame::Message),
-            (502, Blame::Both),
-            (503, Blame::Both),
-            (504, Blame::Both),
+            (502, Blame::Unclear),
+            (503, Blame::Unclear),
+            (504, Blame::Unclear),
             (599, Blame::Message),
             (999, Blame::Message),
         ] {

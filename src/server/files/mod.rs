@@ -99,6 +99,11 @@ impl Files {
         }
     }
 
+    /// Whether `path` is one of the browser client, which every Chloe has.
+    pub fn is_built_in(path: &str) -> bool {
+        CLIENT.iter().any(|(name, _)| *name == path)
+    }
+
     /// The answer to any request that is for none of Chloe's own paths.
     pub fn respond(&self, request: &Request<'_>, now: Time) -> FileAnswer {
         if !matches!(request.method, Method::Get | Method::Head) {

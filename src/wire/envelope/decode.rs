@@ -8,16 +8,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserializer;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json;
+use super::strict::{self, Flaw, FlawKind, Key};
 
 /// The longest message id, in bytes of JSON: it is kept while the app is asked, and sent back.
 pub const ID_BYTES_MAX: usize = 64;
 
-/// One message of a browser. A key that is missing or `null` is `None`, unknown
-/// keys are ignored, and of a repeated key the last one counts.
+/// One message of a browser. A key that is missing or `null` is `None`, and
+/// unknown keys are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope<'a> {
     /// `type`: `connect`, `poll`, `message`, `channel-subscribe`, `channel-unsubscribe`, ...
@@ -76,6 +77,8 @@ pub enum EnvelopeError {
     },
     /// The id is longer than [`ID_BYTES_MAX`].
     IdTooLong,
+    /// It is JSON that could be understood in two ways, or nested too deep.
+    Flawed(Flaw),
 }
 
 impl EnvelopeError {
@@ -87,6 +90,7 @@ impl EnvelopeError {
             EnvelopeError::DataNotString => "data_not_a_string",
             EnvelopeError::WrongKind { .. } => "bad_value",
             EnvelopeError::IdTooLong => "id_too_long",
+            EnvelopeError::Flawed(flaw) => flaw.code(),
         }
     }
 
@@ -115,11 +119,18 @@ impl fmt::Display for EnvelopeError {
                     "\"id\" is too long: {ID_BYTES_MAX} bytes of JSON at most."
                 )
             }
+            EnvelopeError::Flawed(flaw) => flaw.fmt(f),
         }
     }
 }
 
 impl std::error::Error for EnvelopeError {}
+
+impl From<Flaw> for EnvelopeError {
+    fn from(flaw: Flaw) -> EnvelopeError {
+        EnvelopeError::Flawed(flaw)
+    }
+}
 
 /// A message that could not be read, and what its refusal is marked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,10 +154,13 @@ pub fn decode(text: &str) -> Result<Envelope<'_>, Unreadable<'_>> {
         Some(_) => return Err(nameless(EnvelopeError::NotObject)),
     }
     let mut raw = Raw::default();
-    let complete = serde_json::Deserializer::from_str(text).deserialize_map(Fields(&mut raw));
-    let known = raw.id;
+    let complete = serde_json::Deserializer::from_str(text).deserialize_map(Fields {
+        text,
+        raw: &mut raw,
+    });
+    let known = given(raw.id);
     let read = match complete {
-        Ok(()) => raw.interpret(),
+        Ok(()) => raw.interpret(text),
         Err(_) => Err(EnvelopeError::NotJson),
     };
     read.map_err(|error| {
@@ -158,7 +172,7 @@ pub fn decode(text: &str) -> Result<Envelope<'_>, Unreadable<'_>> {
     })
 }
 
-/// The raw values of the keys that Chloe knows. `null` is kept as missing.
+/// The raw values of the keys that Chloe knows, `null` too.
 #[derive(Default)]
 struct Raw<'a> {
     kind: Option<&'a str>,
@@ -171,6 +185,15 @@ struct Raw<'a> {
     since: Option<&'a str>,
     wait: Option<&'a str>,
     batch: Option<&'a str>,
+    /// The keys that Chloe does not know.
+    unknown: Vec<Key<'a>>,
+    /// The first flaw, for which the message is refused once it proves to be JSON.
+    flaw: Option<Flaw>,
+}
+
+/// `raw`, if it is not `null`.
+fn given(raw: Option<&str>) -> Option<&str> {
+    raw.filter(|&raw| raw != "null")
 }
 
 impl<'a> Raw<'a> {
@@ -190,21 +213,49 @@ impl<'a> Raw<'a> {
         })
     }
 
-    fn interpret(self) -> Result<Envelope<'a>, EnvelopeError> {
-        let data = match self.data {
+    /// Takes the next key and its value, both parts of `text`.
+    fn take(&mut self, text: &str, key: &'a str, value: &'a str) -> Result<(), Flaw> {
+        let name = strict::name(text, key)?.unwrap_or_default();
+        let Some(field) = self.field(&name) else {
+            self.unknown.push(Key::new(name, key));
+            return strict::check(text, value, 1);
+        };
+        if field.is_some() {
+            if name == "id" {
+                // No answer can be marked with one of two ids.
+                *field = Some("null");
+            }
+            return Err(Flaw::at(FlawKind::KeyTwice, text, key));
+        }
+        *field = Some(value);
+        match &*name {
+            // Its reader looks at each of its keys.
+            "positions" => Ok(()),
+            _ => strict::check(text, value, 1),
+        }
+    }
+
+    fn interpret(mut self, text: &'a str) -> Result<Envelope<'a>, EnvelopeError> {
+        if let Some(flaw) = self.flaw {
+            return Err(flaw.into());
+        }
+        strict::distinct(text, &mut self.unknown)?;
+        let data = match given(self.data) {
             None => None,
+            // What is said may hold half of a pair (protocol A.29); no name may.
             Some(raw) => Some(json::string_text(raw).ok_or(EnvelopeError::DataNotString)?),
         };
+        let positions = given(self.positions).map(|raw| positions(text, raw));
         Ok(Envelope {
-            kind: string("type", self.kind)?,
-            channel: string("channel", self.channel)?,
+            kind: string(text, "type", self.kind)?,
+            channel: string(text, "channel", self.channel)?,
             data,
             // It tells nothing that Chloe acts on, so no kind of value is refused.
             version: self.version.and_then(|raw| raw.parse().ok()),
-            id: self.id.map(id).transpose()?,
-            session_id: self.session_id.map(session_id).transpose()?,
-            positions: self.positions.map(positions).transpose()?,
-            since: string("since", self.since)?,
+            id: given(self.id).map(id).transpose()?,
+            session_id: session_id(text, self.session_id)?,
+            positions: positions.transpose()?,
+            since: string(text, "since", self.since)?,
             wait_ms: whole("wait", "a number of milliseconds", self.wait)?,
             batch: whole("batch", "the number of a batch, or 0", self.batch)?,
         })
@@ -213,7 +264,10 @@ impl<'a> Raw<'a> {
 
 /// Reads one object key by key. Values are only skipped over here, which
 /// takes no stack however deep they nest. What was read before a mistake stays.
-struct Fields<'r, 'de>(&'r mut Raw<'de>);
+struct Fields<'r, 'de> {
+    text: &'de str,
+    raw: &'r mut Raw<'de>,
+}
 
 impl<'de> Visitor<'de> for Fields<'_, 'de> {
     type Value = ();
@@ -223,15 +277,11 @@ impl<'de> Visitor<'de> for Fields<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let fields = self.0;
+        let Fields { text, raw } = self;
         while let Some(key) = map.next_key::<&RawValue>()? {
-            let key = json::string_text(key.get()).unwrap_or_default();
-            match fields.field(&key) {
-                None => drop(map.next_value::<IgnoredAny>()?),
-                Some(field) => {
-                    let value = map.next_value::<&RawValue>()?.get();
-                    *field = (value != "null").then_some(value);
-                }
+            let value = map.next_value::<&RawValue>()?;
+            if let Err(flaw) = raw.take(text, key.get(), value.get()) {
+                raw.flaw.get_or_insert(flaw);
             }
         }
         Ok(())
@@ -239,9 +289,13 @@ impl<'de> Visitor<'de> for Fields<'_, 'de> {
 }
 
 /// The positions' object, each value a string.
-struct Positions;
+struct Positions<'r, 'de> {
+    text: &'de str,
+    /// The first flaw in it.
+    flaw: &'r mut Option<Flaw>,
+}
 
-impl<'de> Visitor<'de> for Positions {
+impl<'de> Visitor<'de> for Positions<'_, 'de> {
     type Value = BTreeMap<Cow<'de, str>, Cow<'de, str>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -249,12 +303,20 @@ impl<'de> Visitor<'de> for Positions {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let text = self.text;
         let mut positions = BTreeMap::new();
         while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            let texts = json::string_text(key.get()).zip(json::string_text(value.get()));
-            let (channel, position) =
-                texts.ok_or_else(|| serde::de::Error::custom("not a string"))?;
-            positions.insert(channel, position);
+            let (key, value) = (key.get(), value.get());
+            let names = strict::name(text, key)
+                .and_then(|channel| Ok(channel.zip(strict::name(text, value)?)));
+            let twice = match names {
+                Ok(Some((channel, position))) => positions
+                    .insert(channel, position)
+                    .map(|_| Flaw::at(FlawKind::KeyTwice, text, key)),
+                Ok(None) => return Err(serde::de::Error::custom("not a string")),
+                Err(flaw) => Some(flaw),
+            };
+            *self.flaw = self.flaw.or(twice);
         }
         Ok(positions)
     }
@@ -265,15 +327,16 @@ fn is_number(raw: &str) -> bool {
 }
 
 fn string<'a>(
+    text: &str,
     key: &'static str,
     raw: Option<&'a str>,
 ) -> Result<Option<Cow<'a, str>>, EnvelopeError> {
     let wanted = "a string";
-    match raw {
+    match given(raw) {
         None => Ok(None),
-        Some(raw) => match json::string_text(raw) {
+        Some(raw) => match strict::name(text, raw)? {
             None => Err(EnvelopeError::WrongKind { key, wanted }),
-            text => Ok(text),
+            name => Ok(name),
         },
     }
 }
@@ -289,22 +352,32 @@ fn id(raw: &str) -> Result<Id<'_>, EnvelopeError> {
     Err(EnvelopeError::WrongKind { key, wanted })
 }
 
-fn session_id(raw: &str) -> Result<Cow<'_, str>, EnvelopeError> {
-    if is_number(raw) {
-        return Ok(Cow::Borrowed(raw));
+fn session_id<'a>(text: &str, raw: Option<&'a str>) -> Result<Option<Cow<'a, str>>, EnvelopeError> {
+    match raw {
+        Some(raw) if is_number(raw) => Ok(Some(Cow::Borrowed(raw))),
+        raw => string(text, "sessionId", raw),
     }
-    let (key, wanted) = ("sessionId", "a string");
-    json::string_text(raw).ok_or(EnvelopeError::WrongKind { key, wanted })
 }
 
-fn positions<'a>(raw: &'a str) -> Result<BTreeMap<Cow<'a, str>, Cow<'a, str>>, EnvelopeError> {
+fn positions<'a>(
+    text: &'a str,
+    raw: &'a str,
+) -> Result<BTreeMap<Cow<'a, str>, Cow<'a, str>>, EnvelopeError> {
     let (key, wanted) = (
         "positions",
         "an object of strings, \"channel\": \"epoch:offset\"",
     );
-    serde_json::Deserializer::from_str(raw)
-        .deserialize_map(Positions)
-        .map_err(|_| EnvelopeError::WrongKind { key, wanted })
+    let mut flaw = None;
+    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    let positions = deserializer.deserialize_map(Positions {
+        text,
+        flaw: &mut flaw,
+    });
+    match (positions, flaw) {
+        (Err(_), _) => Err(EnvelopeError::WrongKind { key, wanted }),
+        (Ok(_), Some(flaw)) => Err(flaw.into()),
+        (Ok(positions), None) => Ok(positions),
+    }
 }
 
 /// A whole number; a fraction, which JavaScript's arithmetic may leave, is dropped.
@@ -313,158 +386,12 @@ fn whole(
     wanted: &'static str,
     raw: Option<&str>,
 ) -> Result<Option<u64>, EnvelopeError> {
-    let Some(raw) = raw else {
+    let Some(raw) = given(raw) else {
         return Ok(None);
     };
     match raw.parse::<f64>() {
         // The cast saturates, and the callers have limits of their own.
         Ok(number) if is_number(raw) && number >= 0.0 => Ok(Some(number as u64)),
         _ => Err(EnvelopeError::WrongKind { key, wanted }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn the_old_clients_messages_are_read() {
-        let text = r#"{"data":"hi \"you\" \u00e9","version":1,"type":"message","sessionId":7,"id":42}ts=1"#;
-        let envelope = decode(text).unwrap();
-        assert_eq!(envelope.kind.as_deref(), Some("message"));
-        assert_eq!(envelope.data.as_deref(), Some("hi \"you\" é"));
-        assert_eq!(envelope.version, Some(1));
-        assert_eq!(envelope.session_id.as_deref(), Some("7"));
-        let id = envelope.id.unwrap();
-        assert_eq!((id.raw(), id.number()), ("42", Some(42)));
-        assert_eq!((envelope.channel, envelope.positions), (None, None));
-    }
-
-    #[test]
-    fn the_new_clients_messages_are_read() {
-        let text = r#" {"type":"connect","id":"a<b","positions":{"n\u00e9ws":"x:1","b":"y:2","b":"y:3"},
-            "since":"x:4","wait":25000.9,"batch":7,"unknown":[{}]}"#;
-        let envelope = decode(text).unwrap();
-        let positions = envelope.positions.unwrap();
-        let positions: Vec<_> = positions.iter().map(|(c, p)| (&**c, &**p)).collect();
-        assert_eq!(positions, [("b", "y:3"), ("néws", "x:1")]);
-        assert_eq!(envelope.since.as_deref(), Some("x:4"));
-        assert_eq!((envelope.wait_ms, envelope.batch), (Some(25_000), Some(7)));
-        let id = envelope.id.unwrap();
-        assert_eq!((id.raw(), id.number()), ("\"a<b\"", None));
-        assert_eq!(
-            decode(r#"{"positions":{}}"#).unwrap().positions,
-            Some(BTreeMap::new())
-        );
-    }
-
-    #[test]
-    fn null_is_missing_and_the_last_of_a_repeated_key_counts() {
-        let nothing = r#"{"type":null,"channel":null,"data":null,"version":null,"id":null,
-            "sessionId":null,"positions":null,"since":null,"wait":null}"#;
-        assert_eq!(decode(nothing), Ok(Envelope::default()));
-        let envelope = decode(r#"{"data":7,"id":1,"data":"b","\u0069d":2,"id":null}"#).unwrap();
-        assert_eq!(envelope.data.as_deref(), Some("b"));
-        assert_eq!(envelope.id, None);
-    }
-
-    #[test]
-    fn what_is_wrong_is_told() {
-        use EnvelopeError::*;
-        let wrong = |key, wanted| WrongKind { key, wanted };
-        let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(63));
-        let cases = [
-            ("", NotJson),
-            ("{", NotJson),
-            (r#"{"data":"a}"#, NotJson),
-            (r#"{"data" "a"}"#, NotJson),
-            (r#"{"data":"a",}"#, NotJson),
-            ("{\"data\":\"a\nb\"}", NotJson),
-            ("[]", NotObject),
-            ("null", NotObject),
-            (r#"{"data":7}"#, DataNotString),
-            (r#"{"data":{"a":1}}"#, DataNotString),
-            (r#"{"type":7}"#, wrong("type", "a string")),
-            (r#"{"channel":["a"]}"#, wrong("channel", "a string")),
-            (r#"{"id":{}}"#, wrong("id", "a number or a string")),
-            (r#"{"id":true}"#, wrong("id", "a number or a string")),
-            (&long, IdTooLong),
-            (r#"{"sessionId":[]}"#, wrong("sessionId", "a string")),
-            (r#"{"wait":-1}"#, wrong("wait", "a number of milliseconds")),
-            (r#"{"wait":"1"}"#, wrong("wait", "a number of milliseconds")),
-            (
-                r#"{"batch":-1}"#,
-                wrong("batch", "the number of a batch, or 0"),
-            ),
-        ];
-        for (text, error) in cases {
-            assert_eq!(decode(text).unwrap_err().error, error, "{text}");
-        }
-        for text in [
-            r#"{"positions":[]}"#,
-            r#"{"positions":{"a":1}}"#,
-            r#"{"positions":"a"}"#,
-        ] {
-            let error = decode(text).unwrap_err().error;
-            assert!(
-                error
-                    .to_string()
-                    .starts_with("\"positions\" must be an object"),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_refusal_bears_the_id_where_it_could_be_read() {
-        let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(63));
-        for (text, id) in [
-            (r#"{"data":7,"id":42}"#, Some("42")),
-            (r#"{"id":"a","type":7}"#, Some("\"a\"")),
-            (r#"{"id":1,"id":2,"wait":-1}"#, Some("2")),
-            (r#"{"id":42,"data":"#, Some("42")),
-            (r#"{"id":42,"data":"42"#, Some("42")),
-            (r#"{"id":42,"#, Some("42")),
-            (r#"{"id":42"#, None),
-            (r#"{"id":4"#, None),
-            (r#"{"data":"a","id":"#, None),
-            (r#"{"data":7}"#, None),
-            (r#"{"data":7,"id":null}"#, None),
-            (r#"{"data":7,"id":{}}"#, None),
-            (&long, None),
-            (r#"[{"id":42}]"#, None),
-        ] {
-            let refused = decode(text).unwrap_err();
-            assert_eq!(refused.id.map(Id::raw), id, "{text}");
-        }
-    }
-
-    #[test]
-    fn deep_nesting_takes_no_stack() {
-        for key in ["unknown", "data", "id", "positions"] {
-            let text = format!(r#"{{"{key}":{}"#, "[{\"a\":".repeat(200_000));
-            assert_eq!(decode(&text).unwrap_err().error, EnvelopeError::NotJson);
-        }
-        let text = format!(r#"{{"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(decode(&text), Ok(Envelope::default()));
-    }
-
-    proptest! {
-        #[test]
-        fn a_written_message_is_read_again(data: String, channel: String, id: u64, tail in "[^\\s]*") {
-            let value = serde_json::json!({"data": data, "channel": channel, "id": id});
-            let text = format!("{value}{tail}");
-            let envelope = decode(&text).unwrap();
-            prop_assert_eq!(envelope.data.as_deref(), Some(data.as_str()));
-            prop_assert_eq!(envelope.channel.as_deref(), Some(channel.as_str()));
-            prop_assert_eq!(envelope.id.and_then(Id::number), Some(id));
-        }
-
-        #[test]
-        fn no_text_panics(text in "\\PC*", near in r#"\{("(id|data|positions)":("a"|1|\{\}|\[|null)?,?){0,5}\}?"#) {
-            let _ = decode(&text);
-            let _ = decode(&near);
-        }
     }
 }

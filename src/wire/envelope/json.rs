@@ -168,6 +168,23 @@ pub fn string_text(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Where in a valid JSON string the first half of a surrogate pair stands that
+/// has no other half (RFC 8259, section 8.2), in bytes.
+pub fn lone_surrogate(json: &str) -> Option<usize> {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &json.as_bytes()[at..]) {
+        at += found;
+        let rest = &json[at..];
+        let (_, width) = escaped_character(rest);
+        // A whole pair is twelve bytes wide.
+        if width == 6 && code_unit(rest).is_some_and(|unit| matches!(unit, 0xd800..=0xdfff)) {
+            return Some(at);
+        }
+        at += width;
+    }
+    None
+}
+
 /// `text` with its escapes undone, the first of which is at byte `first`.
 fn unescape(text: &str, first: usize) -> String {
     let mut out = String::with_capacity(text.len());
@@ -292,6 +309,20 @@ mod tests {
     }
 
     #[test]
+    fn half_of_a_pair_is_found() {
+        let cases = [
+            (r#""a""#, None),
+            (r#""\ufffd\n\ud83d\ude00\\ud83d""#, None),
+            (r#""\ud83d""#, Some(1)),
+            (r#""\ud83d\ude00\ude00""#, Some(13)),
+            (r#""é\ud83d\u0041""#, Some(3)),
+        ];
+        for (json, at) in cases {
+            assert_eq!(lone_surrogate(json), at, "{json}");
+        }
+    }
+
+    #[test]
     fn exactly_one_value_is_told_from_none_and_from_two() {
         assert_eq!(single_value(" [1, {}] \n"), Some("[1, {}]"));
         for text in ["", " ", "1 2", "{", "nul", "{\"a\"}", "'a'"] {
@@ -323,6 +354,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "(\\\\|u|d8|dc|00|\"|é|\\PC){0,40}") {
             let _ = string_text(&format!("\"{text}\""));
+            let _ = lone_surrogate(&text);
             let _ = single_value(&text);
             raw(&text);
         }

@@ -4,9 +4,13 @@
 //! transports and by the server's fan-out.
 
 pub mod json;
+pub mod strict;
 
 mod decode;
 mod encode;
+
+#[cfg(test)]
+mod decode_tests;
 
 pub use decode::{Envelope, EnvelopeError, ID_BYTES_MAX, Id, Unreadable, decode};
 pub use encode::{

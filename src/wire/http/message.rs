@@ -72,6 +72,20 @@ impl Method {
             _ => Method::Other,
         }
     }
+
+    /// Its name; of [`Method::Other`] none that a request can have.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+            Method::Patch => "PATCH",
+            Method::Other => "?",
+        }
+    }
 }
 
 /// The versions spoken.

@@ -123,6 +123,8 @@ enum State {
         head_end: u32,
         fields: u32,
         body: BodyScan,
+        /// The most bytes of this body, if the limits do not say less.
+        body_bytes: u32,
     },
 }
 
@@ -150,6 +152,52 @@ impl RequestDecoder {
         match self.state {
             State::Head { start, scan } => self.decode_head(start, scan, input, limits),
             State::Body { .. } => self.decode_body(input, limits),
+        }
+    }
+
+    /// The request whose body is waited for, its body empty, out of the bytes that
+    /// [`RequestDecoder::decode`] was last called with; `None` unless it said that a
+    /// [body](Waiting::Body) is waited for. So a server can refuse a request, or
+    /// [limit](RequestDecoder::limit_body) its body, before the body comes.
+    ///
+    /// # Errors
+    /// Other bytes than those.
+    pub fn head<'a>(&self, input: &'a [u8]) -> Result<Option<Request<'a>>, HttpError> {
+        let State::Body {
+            start,
+            head_end,
+            fields,
+            ..
+        } = self.state
+        else {
+            return Ok(None);
+        };
+        let head = input.get(start as usize..head_end as usize);
+        let head = head.ok_or(HttpError::RequestLine)?;
+        Ok(Some(Head::parse(head, fields as usize)?.request))
+    }
+
+    /// From here on the body that is waited for may have at most `bytes`, if the limits
+    /// given to [`RequestDecoder::decode`] do not say less. It holds for this one body.
+    ///
+    /// # Errors
+    /// [`HttpError::BodyTooLarge`] if its announced length is more, or that of the
+    /// chunks so far.
+    pub fn limit_body(&mut self, bytes: usize) -> Result<(), HttpError> {
+        let State::Body {
+            body, body_bytes, ..
+        } = &mut self.state
+        else {
+            return Ok(());
+        };
+        *body_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let announced = match body {
+            BodyScan::Known(length) => *length,
+            BodyScan::Chunked(scan) => scan.decoded(),
+        };
+        match announced > bytes {
+            true => Err(HttpError::BodyTooLarge),
+            false => Ok(()),
         }
     }
 
@@ -189,6 +237,7 @@ impl RequestDecoder {
             head_end: head_end as u32,
             fields: scan.fields() as u32,
             body,
+            body_bytes: u32::MAX,
         };
         Ok(Decoded::NeedMore {
             state: Waiting::Body,
@@ -206,9 +255,14 @@ impl RequestDecoder {
             head_end,
             fields,
             body,
+            body_bytes,
         } = &mut self.state
         else {
             return Ok(Decoded::need_more(Waiting::Body));
+        };
+        let limits = &HttpLimits {
+            body_bytes: limits.body_bytes.min(*body_bytes as usize),
+            ..*limits
         };
         let (head, rest) = match input.split_at_checked(*head_end as usize) {
             Some((head, rest)) => (&head[*start as usize..], rest),

@@ -337,3 +337,97 @@ fn a_refused_request_may_still_say_who_asks() {
         assert_eq!(of(unreadable.as_bytes()), None, "{unreadable:?}");
     }
 }
+
+/// What comes of `input` in pieces when each body that is not whole with its head
+/// may have `most` bytes.
+fn receive_limited(pieces: &[&[u8]], most: usize) -> Result<(Vec<String>, Vec<u8>), HttpError> {
+    let mut decoder = RequestDecoder::default();
+    let (mut bytes, mut seen) = (Vec::new(), Vec::new());
+    let mut is_limited = false;
+    for piece in pieces {
+        bytes.extend_from_slice(piece);
+        loop {
+            let consumed = match decoder.decode(&bytes, &LIMITS)? {
+                Decoded::NeedMore { state, .. } => {
+                    let head = decoder.head(&bytes)?;
+                    assert_eq!(head.is_some(), state == Waiting::Body);
+                    if let Some(head) = head.filter(|_| !is_limited) {
+                        assert_eq!((head.method, head.target), (Method::Post, "/p"));
+                        assert_eq!(head.headers.get("Host"), Some("h"));
+                        assert!(head.body.is_empty());
+                        decoder.limit_body(most)?;
+                        is_limited = true;
+                    }
+                    break;
+                }
+                Decoded::Request { request, consumed } => {
+                    seen.push(String::from_utf8_lossy(&request.body).into_owned());
+                    consumed
+                }
+            };
+            bytes.drain(..consumed);
+            is_limited = false;
+        }
+    }
+    Ok((seen, bytes))
+}
+
+#[test]
+fn a_head_is_seen_before_its_body_and_limits_it() {
+    let known = post("Content-Length: 8", "12345678");
+    let chunked = post(
+        "Transfer-Encoding: chunked",
+        "3\r\n123\r\n5\r\n45678\r\n0\r\n\r\n",
+    );
+    for input in [known, chunked] {
+        let head_end = input.find("\r\n\r\n").unwrap() + 4;
+        // The limit is of one body: the next is not held to it.
+        let whole = post("Content-Length: 9", "123456789");
+        for tail in ["", "GET /ta", &whole] {
+            let text = format!("{input}{tail}");
+            let mut expected = (vec!["12345678".to_owned()], tail.as_bytes().to_vec());
+            if tail == whole {
+                expected = (
+                    vec!["12345678".to_owned(), "123456789".to_owned()],
+                    Vec::new(),
+                );
+            }
+            for split in 1..input.len() {
+                let (one, other) = text.as_bytes().split_at(split);
+                let got = receive_limited(&[one, other], 8);
+                assert_eq!(got.as_ref(), Ok(&expected), "{text:?} at {split}");
+                let got = receive_limited(&[one, other], 7);
+                let is_refused = got == Err(HttpError::BodyTooLarge);
+                assert_eq!(
+                    is_refused,
+                    split >= head_end,
+                    "{text:?} at {split}: {got:?}"
+                );
+            }
+            let got = receive_limited(&[text.as_bytes()], 7);
+            assert_eq!(got, Ok(expected), "{text:?} whole");
+        }
+        let bytes: Vec<&[u8]> = input.as_bytes().chunks(1).collect();
+        assert_eq!(
+            receive_limited(&bytes, 8).map(|(seen, _)| seen.len()),
+            Ok(1)
+        );
+        assert_eq!(receive_limited(&bytes, 7), Err(HttpError::BodyTooLarge));
+    }
+}
+
+#[test]
+fn a_body_is_refused_by_its_announced_length_before_it_comes() {
+    let mut decoder = RequestDecoder::default();
+    let head = post("Content-Length: 20", "");
+    assert_eq!(decoder.head(b""), Ok(None));
+    assert_eq!(decoder.limit_body(1), Ok(()), "no body is waited for");
+    decoder.decode(head.as_bytes(), &LIMITS).unwrap();
+    assert_eq!(decoder.limit_body(20), Ok(()));
+    assert_eq!(decoder.limit_body(19), Err(HttpError::BodyTooLarge));
+    assert_eq!(
+        decoder.head(b"POST"),
+        Err(HttpError::RequestLine),
+        "other bytes"
+    );
+}

@@ -164,6 +164,15 @@ impl MessageDecoder {
         }
     }
 
+    /// The memory that the parts of an unfinished message take, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        let partial = self.partial.as_ref();
+        partial.map_or(0, |partial| match &partial.body {
+            Body::Text { text, .. } => text.capacity(),
+            Body::Binary(bytes) => bytes.capacity(),
+        })
+    }
+
     /// Reads at most one frame from the start of `input`, which it unmasks in
     /// place. Returns how many bytes it is done with, and what they meant, if
     /// they ended something. Call it again with the rest until it returns

@@ -4,6 +4,7 @@ use super::rig::{LIMITS, OK, Rig, taken};
 use crate::base::names::SessionId;
 use crate::base::record::{self, Damaged};
 use crate::server::callback::{Answer, decode_saved};
+use crate::wire::signature::{Covered, Direction, Secret};
 
 #[test]
 fn the_request_without_a_secret_is_that_of_old_and_the_webhook_headers() {
@@ -27,21 +28,33 @@ fn the_request_without_a_secret_is_that_of_old_and_the_webhook_headers() {
     ] {
         assert_eq!(request.header(name), value, "{name}");
     }
-    assert!(request.webhook_id.starts_with("msg_"));
+    assert!(request.webhook_id.starts_with("chloe_msg_"));
     assert_eq!(request.body, "Käse");
 }
 
 #[test]
-fn with_a_secret_both_signatures_are_there() {
-    let mut rig = Rig::to("http://127.0.0.1/", Some("trotter"), LIMITS);
-    rig.enqueue(1, "hi").unwrap();
-    rig.accept(0);
-    let request = rig.request(0).unwrap();
-    let secret = crate::wire::signature::Secret::new("trotter").unwrap();
-    let md5 = secret.md5_hex(b"hi");
-    assert_eq!(request.header("x-chloe-signature"), Some(md5.as_str()));
-    let webhook = secret.webhook_signature(&request.webhook_id, 1_700_000_000, b"hi");
-    assert_eq!(request.header("webhook-signature"), Some(webhook.as_str()));
+fn with_a_secret_the_request_has_both_versions_of_the_signature() {
+    let covered = Covered {
+        method: "POST",
+        target: "/updates?x=1",
+        session: "00000000000000000000000000000001",
+        ..Covered::default()
+    };
+    for md5 in [false, true] {
+        let url = "http://127.0.0.1/updates?x=1";
+        let mut rig = Rig::signing(url, Some("trotter"), md5, LIMITS);
+        rig.enqueue(1, "hi").unwrap();
+        rig.accept(0);
+        let request = rig.request(0).unwrap();
+        let secret = Secret::new("trotter").unwrap();
+        let (id, at_s, body) = (&request.webhook_id, 1_700_000_000, b"hi");
+        let v1 = secret.sign_v1(id, at_s, body);
+        let chloe1 = secret.sign_chloe1(Direction::ToApp, id, at_s, &covered, body);
+        let both = format!("{v1} {chloe1}");
+        assert_eq!(request.header("webhook-signature"), Some(both.as_str()));
+        let expected = md5.then(|| secret.md5_hex(body));
+        assert_eq!(request.header("x-chloe-signature"), expected.as_deref());
+    }
 }
 
 #[test]

@@ -239,56 +239,54 @@ fn a_message_that_the_app_errs_on_waits_and_other_sessions_do_not() {
 }
 
 #[test]
-fn an_app_behind_a_proxy_is_down_when_the_proxy_says_so() {
-    for status in [502, 503, 504] {
+fn an_app_behind_a_proxy_is_down_when_several_addresses_are_told_so() {
+    for status in [502, 503, 504, 429] {
         let mut rig = Rig::new(LIMITS);
-        rig.enqueue(1, "a").unwrap();
-        rig.accept(0);
-        rig.body(0);
-        rig.answer(0, &answer_of(status, ""));
-        rig.enqueue(2, "b").unwrap();
-        assert!(rig.request(0).is_none(), "nobody is served");
+        for session in 1..=3 {
+            rig.enqueue(session, "a").unwrap();
+        }
+        for (lane, _) in rig.requests() {
+            rig.answer(lane, &answer_of(status, ""));
+        }
+        rig.enqueue(4, "b").unwrap();
+        assert!(rig.requests().is_empty(), "nobody is served");
         rig.advance(200);
-        assert!(rig.request(0).is_some());
-        assert_eq!(rig.open(), [0], "one at a time");
+        let asked = rig.requests();
+        assert_eq!(asked.len(), 1, "one at a time");
+        assert_eq!(asked[0].1, "b", "and first who has not failed");
+        rig.enqueue(5, "c").unwrap();
+        rig.enqueue(6, "d").unwrap();
+        assert!(rig.requests().is_empty());
+        rig.answer(asked[0].0, OK);
+        assert!(rig.requests().len() >= 2, "one answer opens everything");
     }
 }
 
 #[test]
-fn retry_after_is_honoured_by_all_and_not_lifted_by_other_answers() {
+fn retry_after_holds_the_session_and_no_longer_than_the_longest_wait() {
     for (status, value, wait_ms) in [
         (429, "7", 7_000),
         (503, "7", 7_000),
         (429, "Tue, 14 Nov 2023 22:13:30 GMT", 9_500),
+        (503, "600", 10_000),
+        (503, "99999999999999999999", 10_000),
     ] {
         let mut rig = Rig::new(LIMITS);
         rig.enqueue(1, "a").unwrap();
+        let asked = rig.requests();
+        rig.answer(
+            asked[0].0,
+            &answer_of(status, &format!("Retry-After: {value}\r\n")),
+        );
         rig.enqueue(2, "b").unwrap();
-        rig.accept(0);
-        rig.accept(1);
-        rig.answer(0, &answer_of(status, &format!("Retry-After: {value}\r\n")));
-        rig.answer(1, OK);
-        rig.enqueue(3, "c").unwrap();
-        let sent = rig.callbacks.counters().sent;
-        // The lanes fall asleep meanwhile; so the end of the wait is a connect.
+        let asked = rig.requests();
+        assert_eq!(asked[0].1, "b", "another goes on at once");
+        rig.answer(asked[0].0, OK);
         rig.advance(wait_ms - 1);
-        assert_eq!(rig.callbacks.counters().sent, sent, "{status} {value}");
-        assert!(rig.open().is_empty());
+        assert!(rig.requests().is_empty(), "{status} {value}");
         rig.advance(1);
-        assert!(!rig.open().is_empty(), "{status} {value}");
+        assert_eq!(rig.requests().len(), 1, "{status} {value}");
     }
-}
-
-#[test]
-fn an_absurd_retry_after_does_not_outlast_the_messages() {
-    let mut rig = Rig::new(LIMITS);
-    rig.enqueue(1, "a").unwrap();
-    rig.accept(0);
-    rig.answer(0, &answer_of(429, "Retry-After: 99999999999999999999\r\n"));
-    rig.advance(300_000);
-    assert_eq!(rig.results().len(), 1);
-    rig.enqueue(1, "b").unwrap();
-    assert_eq!(rig.open(), [0]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod failures;
+mod fair;
 mod limits;
 mod rig;
 mod simulation;

@@ -7,12 +7,13 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::base::address::AddressKey;
 use crate::base::names::SessionId;
 use crate::base::outbox::Written;
 use crate::base::random::Random;
 use crate::base::time::Time;
 use crate::server::callback::{
-    Answer, CallbackLimits, Callbacks, Event, GivenUp, Message, Refused,
+    Answer, CallbackLimits, Callbacks, Event, GivenUp, Message, Refused, Signing,
 };
 use crate::wire::http::{Decoded, HttpLimits, RequestDecoder};
 use crate::wire::signature::Secret;
@@ -22,6 +23,7 @@ pub const LIMITS: CallbackLimits = CallbackLimits {
     lanes: 3,
     queue_messages: 100,
     queue_bytes: 100_000,
+    session_messages: 64,
     connect_timeout_ms: 3_000,
     timeout_ms: 10_000,
     retry_min_ms: 200,
@@ -87,7 +89,9 @@ pub struct Rig {
     pub resolving: bool,
     pub resolutions: usize,
     pub outcomes: Vec<Outcome>,
-    pub rooms: usize,
+    /// Places whose message is queued, and tags of those that were dropped.
+    pub queued: Vec<u64>,
+    pub dropped: Vec<u64>,
     /// Bytes that a socket takes before it blocks.
     pub room: usize,
 }
@@ -99,32 +103,70 @@ impl Rig {
     }
 
     pub fn to(url: &str, secret: Option<&str>, limits: CallbackLimits) -> Rig {
+        Rig::signing(url, secret, false, limits)
+    }
+
+    pub fn signing(url: &str, secret: Option<&str>, md5: bool, limits: CallbackLimits) -> Rig {
         let secret = secret.and_then(Secret::new);
+        let signing = secret.map(|secret| Signing { secret, md5 });
         let random = Random::new([9; 32]);
         Rig {
-            callbacks: Callbacks::new(HttpUrl::parse(url).unwrap(), secret, limits, random),
+            callbacks: Callbacks::new(HttpUrl::parse(url).unwrap(), signing, limits, random),
             now: Time {
                 ms: 1_000,
                 unix_ms: 1_700_000_000_500,
             },
-            sockets: (0..limits.lanes).map(|_| None).collect(),
+            sockets: (0..limits.connections()).map(|_| None).collect(),
             resolving: false,
             resolutions: 0,
             outcomes: Vec::new(),
-            rooms: 0,
+            queued: Vec::new(),
+            dropped: Vec::new(),
             room: usize::MAX,
         }
     }
 
     pub fn enqueue(&mut self, session: u128, body: &str) -> Result<(), Refused> {
-        let message = Message {
-            session: SessionId(session),
-            body: body.into(),
-            tag: session as u64 * 1_000 + body.parse().unwrap_or(0),
-        };
+        let message = message(address(session), session, body);
         let queued = self.callbacks.enqueue(self.now, message);
         self.pump();
         queued
+    }
+
+    /// From the address of this number, by a stream or request of the session's
+    /// number. True if it is queued.
+    pub fn say(&mut self, number: u8, session: u128, body: &str) -> bool {
+        let place = session as u64;
+        let message = message(of(number), session, body);
+        let queued = self.callbacks.enqueue_or_wait(self.now, message, place);
+        self.pump();
+        queued.unwrap()
+    }
+
+    /// The lanes whose socket is not yet connected.
+    pub fn connecting(&self) -> Vec<usize> {
+        let open = self.open();
+        let is_new = |&lane: &usize| !self.sockets[lane].as_ref().unwrap().connected;
+        open.into_iter().filter(is_new).collect()
+    }
+
+    /// Connects all that want it, and takes the requests: by lane, with their bodies.
+    pub fn requests(&mut self) -> Vec<(usize, String)> {
+        let mut all = Vec::new();
+        loop {
+            for lane in self.connecting() {
+                self.accept(lane);
+            }
+            let before = all.len();
+            for lane in self.open() {
+                if let Some(request) = self.request(lane) {
+                    all.push((lane, request.body));
+                }
+            }
+            if all.len() == before {
+                return all;
+            }
+        }
     }
 
     /// Carries out what the relay wants.
@@ -156,10 +198,8 @@ impl Rig {
                     tag,
                     result,
                 } => self.outcomes.push((session, tag, result)),
-                Event::Room => {
-                    assert!(!self.callbacks.is_full());
-                    self.rooms += 1;
-                }
+                Event::Queued { place } => self.queued.push(place),
+                Event::Dropped { tag } => self.dropped.push(tag),
             }
         }
     }
@@ -281,6 +321,25 @@ impl Rig {
     pub fn results(&mut self) -> Vec<Result<Answer, GivenUp>> {
         let outcomes = std::mem::take(&mut self.outcomes);
         outcomes.into_iter().map(|(_, _, result)| result).collect()
+    }
+}
+
+/// The address of this number.
+pub fn of(number: u8) -> Option<AddressKey> {
+    AddressKey::of(std::net::IpAddr::from([192, 0, 2, number]))
+}
+
+/// Each session is on an address of its own, unless a test says otherwise.
+fn address(session: u128) -> Option<AddressKey> {
+    of(session as u8)
+}
+
+pub fn message(address: Option<AddressKey>, session: u128, body: &str) -> Message {
+    Message {
+        session: SessionId(session),
+        address,
+        body: body.into(),
+        tag: session as u64 * 1_000 + body.parse().unwrap_or(0),
     }
 }
 

@@ -16,6 +16,8 @@ struct Session {
     queued: u64,
     /// Those without an outcome, in order. Only the first may be sent.
     waiting: VecDeque<u64>,
+    /// The last of them waits for room in the queue.
+    held: bool,
     first: First,
 }
 
@@ -54,13 +56,15 @@ impl Simulation {
         let limits = CallbackLimits {
             lanes: 1 + chance.below(4) as usize,
             queue_messages: 40,
+            // Less than that many take with their keeping.
             queue_bytes: 4_000 + chance.below(20_000) as usize,
+            session_messages: 1 + chance.below(15) as usize,
             give_up_ms: 2_000 + chance.below(100_000),
             ..LIMITS
         };
         Simulation {
             rig: Rig::to("http://localhost:4567/", None, limits),
-            asked: vec![None; limits.lanes],
+            asked: vec![None; limits.connections()],
             chance,
             sessions: HashMap::new(),
             trouble_percent: 0,
@@ -99,11 +103,28 @@ impl Simulation {
         let id = u128::from(self.chance.below(SESSIONS));
         let session = self.sessions.entry(id).or_default();
         let text = session.queued.to_string();
-        if self.rig.enqueue(id, &text).is_ok() {
+        if session.held {
+            // Its connection is read no further; or it goes.
+            if self.chance.below(8) == 0 {
+                self.rig.callbacks.forget(self.rig.now, id as u64);
+                self.rig.pump();
+                let last = session.waiting.pop_back();
+                assert_eq!(Some(session.queued - 1), last);
+                session.queued -= 1;
+                session.held = false;
+            }
+            return;
+        }
+        let took = match self.chance.below(2) {
+            0 => self.rig.enqueue(id, &text).is_ok(),
+            _ => {
+                session.held = !self.rig.say(id as u8, id, &text);
+                true
+            }
+        };
+        if took {
             session.waiting.push_back(session.queued);
             session.queued += 1;
-        } else {
-            assert!(self.rig.callbacks.is_full(), "refused only beyond the mark");
         }
     }
 
@@ -233,6 +254,10 @@ impl Simulation {
 
     /// Compares the outcomes told with what the app said.
     fn settle(&mut self) {
+        for place in std::mem::take(&mut self.rig.queued) {
+            let session = self.sessions.get_mut(&u128::from(place)).unwrap();
+            assert!(std::mem::take(&mut session.held), "queued twice");
+        }
         for (id, tag, result) in std::mem::take(&mut self.rig.outcomes) {
             let session = self.sessions.get_mut(&{ id.0 }).unwrap();
             let number = tag - id.0 as u64 * 1_000;
@@ -254,13 +279,17 @@ impl Simulation {
         }
         let waiting = self.sessions.values();
         let waiting: usize = waiting.map(|session| session.waiting.len()).sum();
-        assert_eq!(self.rig.callbacks.queued(), waiting);
-        assert!(waiting <= 40);
+        let (queued, held) = (self.rig.callbacks.queued(), self.rig.callbacks.waiting());
+        assert_eq!(queued + held, waiting);
+        assert!(queued <= 40 || self.trouble_percent == 0);
+        let marked = self.sessions.values().filter(|session| session.held);
+        assert_eq!(marked.count(), held);
     }
 
     /// The app is well again: all that is left gets through, and nothing stays behind.
     fn finish(&mut self) {
         self.trouble_percent = 0;
+        self.rig.callbacks.leave(self.rig.now);
         self.rig.callbacks.drain();
         self.rig.pump();
         for _ in 0..100_000 {
@@ -279,7 +308,7 @@ impl Simulation {
         }
         assert!(self.rig.callbacks.is_idle(), "all is decided");
         assert!(self.rig.open().is_empty(), "all lanes are closed");
-        assert!(!self.rig.callbacks.is_full());
+        assert!(self.rig.callbacks.is_bare());
         let counters = self.rig.callbacks.counters();
         let queued: u64 = self.sessions.values().map(|session| session.queued).sum();
         assert_eq!(counters.taken + counters.given_up, queued);
@@ -310,6 +339,6 @@ fn whatever_the_app_does_each_message_is_decided_once_and_in_order() {
     // Chance has shown the relay every side of the app.
     assert!(total.taken > 5_000, "{total:?}");
     assert!(total.retried > 1_000, "{total:?}");
-    assert!(total.given_up > 1_000, "{total:?}");
+    assert!(total.given_up > 500, "{total:?}");
     assert!(total.refused > 100, "{total:?}");
 }
