@@ -26,7 +26,7 @@ pub fn state(data: &[u8]) {
 /// Sets the checksum: else no change would get past it.
 fn vouch(file: &mut [u8]) {
     let (body, checksum) = file.split_at_mut(file.len() - STATE_CHECKSUM_BYTES);
-    checksum.copy_from_slice(&Sha256::digest(&body));
+    checksum.copy_from_slice(&Sha256::digest(body));
 }
 
 fn read(file: &[u8]) {

@@ -9,27 +9,21 @@ use std::sync::Arc;
 
 use crate::base::names::{Epoch, Life, Moment, Offset, Position};
 use crate::base::random::Random;
-use crate::base::record::{Damaged, Record};
+use crate::base::record::{Damaged, Record, Writer, put_u64};
 use crate::base::slots::Key;
 use crate::base::time::Time;
+use crate::base::timers::Timers;
 
 use super::channel::Channel;
 use super::log::Log;
 use super::pass::Pass;
 use super::promises::Promises;
+use super::restore::Restored;
 use super::retention::{Ages, Retention};
 use super::session::SessionKey;
 use super::tables::Tables;
 use super::unread::Unread;
-use super::values::{Head, Published};
-
-/// How far a hub has counted its publications.
-#[derive(Clone, Copy, Debug)]
-pub struct Counted {
-    pub life: Life,
-    pub sequence: u64,
-    pub watermark: u64,
-}
+use super::values::{Head, HubLimits, Published};
 
 /// What is known of all logs together.
 pub struct Archive {
@@ -73,11 +67,6 @@ impl Archive {
             life: self.life,
             sequence: self.sequence,
         }
-    }
-
-    /// The greatest sequence of a publication that went with its channel.
-    pub fn watermark(&self) -> u64 {
-        self.watermark
     }
 
     /// Bytes held by all logs.
@@ -216,23 +205,49 @@ impl Archive {
         }
     }
 
-    /// Reads the channels of a hub that had counted so far, and makes them,
-    /// nobody's readers yet.
+    /// Writes how far it has counted, and all logs and sessions.
+    pub fn save(&self, tables: &Tables, now: Time, out: &mut Writer<'_>) {
+        put_u64(out, self.life.bits());
+        put_u64(out, self.sequence);
+        put_u64(out, self.watermark);
+        tables.save(now, out);
+    }
+
+    /// Reads what [`Archive::save`] wrote, which is all that `record` has left. The
+    /// sessions end at times that are added to `ends`.
     ///
     /// # Errors
-    /// No hub can have written them. [`Archive::clear`] is to follow.
+    /// No hub can have written it. [`Archive::clear`] is to follow.
     pub fn restore(
         &mut self,
         tables: &mut Tables,
+        ends: &mut Timers<SessionKey>,
+        limits: &HubLimits,
         now: Time,
         record: &mut Record<'_>,
-        counted: Counted,
-    ) -> Result<Vec<Key<Channel>>, Damaged> {
-        self.sequence = counted.sequence;
-        self.watermark = counted.watermark;
-        self.life = counted.life;
+    ) -> Result<Restored, Damaged> {
+        self.life = Life::from_bits(record.u64()?).ok_or(Damaged)?;
+        self.sequence = record.u64()?;
+        self.watermark = record.u64()?;
+        if self.sequence >= 1 << 62 || self.watermark > self.sequence {
+            return Err(Damaged);
+        }
         let (ages, promises) = (&mut self.ages, &mut self.promises);
-        tables.restore_channels(now, record, self.sequence, &self.retention, ages, promises)
+        let sequence = self.sequence;
+        let channels =
+            tables.restore_channels(now, record, sequence, &self.retention, ages, promises)?;
+        tables.restore_sessions(record, &channels, |tables, session| {
+            if tables.sessions.len() < limits.sessions {
+                let key = tables.restore_session(session, &channels);
+                tables.renew(key, now.after(limits.session_ttl_ms), ends);
+            }
+        })?;
+        if !record.is_empty() {
+            return Err(Damaged);
+        }
+        // Only now is it known which of them anybody reads.
+        self.tidy(tables, now, channels);
+        Ok(tables.restored())
     }
 
     /// Nothing was ever published, in a life of its own.
@@ -248,7 +263,7 @@ impl Archive {
     }
 
     /// Trims what was restored, and lets go of those of `channels` that nothing needs.
-    pub fn tidy(&mut self, tables: &mut Tables, now: Time, channels: Vec<Key<Channel>>) {
+    fn tidy(&mut self, tables: &mut Tables, now: Time, channels: Vec<Key<Channel>>) {
         self.trim(tables, now);
         for key in channels {
             if !self.free_if_idle(tables, key) {

@@ -43,14 +43,14 @@ mod share_tests;
 use std::sync::Arc;
 
 use crate::base::address::AddressKey;
-use crate::base::names::{ALL_CHANNEL, Epoch, Life, Offset, SESSION_CHANNEL, SessionId, Since};
+use crate::base::names::{ALL_CHANNEL, Epoch, Offset, SESSION_CHANNEL, SessionId, Since};
 use crate::base::random::Random;
-use crate::base::record::{Damaged, Record, Writer, put_u64};
+use crate::base::record::{Damaged, Record, Writer};
 use crate::base::slots::Key;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 
-use archive::{Archive, Counted};
+use archive::Archive;
 use channel::Channel;
 use tables::Tables;
 
@@ -424,51 +424,19 @@ impl Hub {
     /// Writes logs, epochs and sessions with their cursors to `out`. What was
     /// written to a stream that may yet have failed counts as not delivered.
     pub fn save(&self, now: Time, out: &mut Writer<'_>) {
-        let moment = self.archive.moment();
-        put_u64(out, moment.life.bits());
-        put_u64(out, moment.sequence);
-        put_u64(out, self.archive.watermark());
-        self.tables.save(now, out);
+        self.archive.save(&self.tables, now, out);
     }
 
-    /// Restores what [`Hub::save`] wrote, which is all that `record` has left,
-    /// into a hub that is still empty. The sessions are asleep, and live as long as any that has just fallen asleep.
-    /// Limits that are lower now cut off sessions and old publications.
+    /// Restores what [`Hub::save`] wrote, which is all that `record` has left, into
+    /// an empty hub. The sessions are asleep, and live as long as any that has just
+    /// fallen asleep. Lower limits cut off sessions and old publications.
     ///
     /// # Errors
-    /// No hub can have written the bytes. The hub is empty then.
+    /// No hub can have written the bytes. [`Hub::clear`] is to follow.
     pub fn restore(&mut self, now: Time, record: &mut Record<'_>) -> Result<Restored, Damaged> {
-        let restored = self.read(now, record);
-        if restored.is_err() {
-            self.clear();
-        }
-        restored
-    }
-
-    fn read(&mut self, now: Time, record: &mut Record<'_>) -> Result<Restored, Damaged> {
-        let counted = Counted {
-            life: Life::from_bits(record.u64()?).ok_or(Damaged)?,
-            sequence: record.u64()?,
-            watermark: record.u64()?,
-        };
-        if counted.sequence >= 1 << 62 || counted.watermark > counted.sequence {
-            return Err(Damaged);
-        }
-        let tables = &mut self.tables;
-        let channels = self.archive.restore(tables, now, record, counted)?;
-        let ends_ms = now.after(self.limits.session_ttl_ms);
-        tables.restore_sessions(record, &channels, |tables, session| {
-            if tables.sessions.len() < self.limits.sessions {
-                let key = tables.restore_session(session, &channels);
-                tables.renew(key, ends_ms, &mut self.ends);
-            }
-        })?;
-        if !record.is_empty() {
-            return Err(Damaged);
-        }
-        // Only now is it known which of them anybody reads.
-        self.archive.tidy(tables, now, channels);
-        Ok(tables.restored())
+        let (tables, ends) = (&mut self.tables, &mut self.ends);
+        self.archive
+            .restore(tables, ends, &self.limits, now, record)
     }
 
     /// Forgets everything.
@@ -478,8 +446,7 @@ impl Hub {
         self.archive.clear();
     }
 
-    /// Lets go of what no session that is awake has yet to read. For the end,
-    /// when another hub goes on: nothing is to be published or aged here any more.
+    /// Lets go of what nobody who is awake has yet to read: another hub goes on.
     pub fn forget_read(&mut self) {
         self.tables.forget_read();
     }

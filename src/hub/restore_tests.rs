@@ -45,7 +45,11 @@ fn saved(hub: &Hub, now: Time) -> Vec<u8> {
 }
 
 fn restore(hub: &mut Hub, now: Time, bytes: &[u8]) -> Result<Restored, Damaged> {
-    record::read(bytes, |record| hub.restore(now, record))
+    let restored = record::read(bytes, |record| hub.restore(now, record));
+    if restored.is_err() {
+        hub.clear();
+    }
+    restored
 }
 
 fn read(hub: &mut Hub, key: SessionKey) -> String {

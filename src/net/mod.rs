@@ -192,9 +192,8 @@ impl EventLoop {
         self.run_and_hand_over(server, |_| {})
     }
 
-    /// As [`EventLoop::run`]; and if the [`Handle`] asks for it, hands over:
-    /// `hand_over` is called when it is time to save what the server has and to
-    /// let the next process begin. Everyone is sent there afterwards.
+    /// As [`EventLoop::run`]; if the [`Handle`] asks for it, calls `hand_over` to save what
+    /// the server has and let the next process begin, and sends everyone there.
     ///
     /// # Errors
     /// As [`EventLoop::run`].
@@ -203,17 +202,17 @@ impl EventLoop {
         server: &mut Server,
         hand_over: impl FnOnce(&mut Server),
     ) -> io::Result<()> {
-        if self.go_on(server)? != Course::DoorsClosed {
-            return Ok(());
+        if self.go_on(server)? == Course::DoorsClosed {
+            hand_over(server);
+            self.course = Course::Draining;
+            server.handle_handed_over(self.clock.now());
+            self.again = true;
+            self.go_on(server)?;
         }
-        hand_over(server);
-        self.course = Course::Draining;
-        server.handle_handed_over(self.clock.now());
-        self.again = true;
-        self.go_on(server).map(drop)
+        Ok(())
     }
 
-    /// Turns until it is drained, or the next process may take over; tells which.
+    /// Turns until it is drained, or the next process may take over.
     fn go_on(&mut self, server: &mut Server) -> io::Result<Course> {
         let mut events = Events::with_capacity(EVENTS);
         let mut now = self.clock.now();
@@ -225,15 +224,14 @@ impl EventLoop {
                 Ok(()) => {}
             }
             now = self.clock.now();
-            let (course, listeners) = (&mut self.course, &mut self.listeners);
-            let asked = self.handle.asked();
-            course.heed(asked, now, server, listeners, self.poll.registry());
+            let (asked, registry) = (self.handle.asked(), self.poll.registry());
+            (self.course).heed(asked, now, server, &mut self.listeners, registry);
             self.turn(server, now, &events);
             if self.course.is_over(now, server, !self.lingering.is_empty()) {
                 return Ok(self.course);
             }
-            let (course, listeners) = (&mut self.course, &mut self.listeners);
-            self.again |= course.close_doors(now, server, listeners, self.poll.registry());
+            let (listeners, registry) = (&mut self.listeners, self.poll.registry());
+            self.again |= self.course.close_doors(now, server, listeners, registry);
         }
     }
 
