@@ -177,14 +177,17 @@ fn the_next_process_knows_it_too() {
     let mut first = open_to_both();
     let session = session_of(&first.xhr(HOME, &connect("")));
     let open = session_of(&first.xhr("", &connect("")));
-    let saved = first.server.save(first.now);
+    let mut saved = Vec::new();
+    first.server.save(first.now, &mut saved).unwrap();
     let mut config = Config::default();
     allow_both(&mut config);
     let mut second = Driven {
         server: Server::new(config, [2; 32], first.now),
         now: first.now,
     };
-    second.server.restore(second.now, &saved).unwrap();
+    let length = saved.len() as u64;
+    let restored = second.server.restore(second.now, &mut &saved[..], length);
+    restored.unwrap();
     assert!(!goes_on(&second.xhr(OTHER, &connect(&session)), &session));
     assert!(goes_on(&second.xhr(HOME, &connect(&session)), &session));
     assert!(goes_on(&second.xhr(OTHER, &connect(&open)), &open));

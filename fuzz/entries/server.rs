@@ -146,12 +146,20 @@ impl World {
     fn restart(&mut self) {
         self.server.handle_restart(self.now);
         self.turn();
-        let left = self.server.save(self.now);
+        let mut left = Vec::new();
+        self.server
+            .save(self.now, &mut left)
+            .expect("memory takes all");
+        self.server.handle_handed_over(self.now);
+        self.turn();
         self.conns.clear();
         self.blocked.clear();
         self.life = self.life.wrapping_add(1);
         self.server = fresh(self.now, self.life);
-        let restored = self.server.restore(self.now, &left);
+        let restored = {
+            let length = left.len() as u64;
+            self.server.restore(self.now, &mut &left[..], length)
+        };
         assert!(restored.is_ok(), "{restored:?}");
     }
 

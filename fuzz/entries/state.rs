@@ -2,7 +2,7 @@
 //! written and taken again.
 
 use chloe::base::time::Time;
-use chloe::server::STATE_HEAD_BYTES;
+use chloe::server::{STATE_CHECKSUM_BYTES, STATE_HEAD_BYTES};
 use sha2::{Digest, Sha256};
 
 use super::server::fresh;
@@ -17,25 +17,21 @@ const NOW: Time = Time {
 pub fn state(data: &[u8]) {
     read(data);
     let mut file = data.to_vec();
-    if file.len() >= STATE_HEAD_BYTES {
+    if file.len() >= STATE_HEAD_BYTES + STATE_CHECKSUM_BYTES {
         vouch(&mut file);
         read(&file);
     }
 }
 
-/// Sets length and checksum: else no change would get past them.
+/// Sets the checksum: else no change would get past it.
 fn vouch(file: &mut [u8]) {
-    let length = (file.len() - STATE_HEAD_BYTES) as u64;
-    file[12..20].copy_from_slice(&length.to_le_bytes());
-    let mut hash = Sha256::new();
-    hash.update(&file[..20]);
-    hash.update(&file[STATE_HEAD_BYTES..]);
-    file[20..STATE_HEAD_BYTES].copy_from_slice(&hash.finalize());
+    let (body, checksum) = file.split_at_mut(file.len() - STATE_CHECKSUM_BYTES);
+    checksum.copy_from_slice(&Sha256::digest(body));
 }
 
 fn read(file: &[u8]) {
     let mut server = fresh(NOW, 1);
-    if let Err(error) = server.restore(NOW, file) {
+    if let Err(error) = server.restore(NOW, &mut &file[..], file.len() as u64) {
         assert!(!error.to_string().is_empty());
         return;
     }
@@ -50,7 +46,9 @@ fn read(file: &[u8]) {
         server.handle_timeout(now);
         assert!(server.poll_timeout() > Some(now.ms) || server.poll_timeout().is_none());
     }
-    let again = server.save(now);
-    let restored = fresh(now, 2).restore(now, &again);
+    let mut again = Vec::new();
+    server.save(now, &mut again).expect("memory takes all");
+    let length = again.len() as u64;
+    let restored = fresh(now, 2).restore(now, &mut &again[..], length);
     assert!(restored.is_ok(), "{restored:?}");
 }

@@ -3,11 +3,11 @@
 //! The process that runs starts its program anew, with the same arguments, and
 //! passes it the listening sockets over a Unix socket, which is the new one's
 //! standard input. The new one prepares everything that may fail, says `ready`,
-//! and waits. Then the old one stops accepting (what comes waits in the
-//! kernel), sends its browsers away, writes its state and ends; by that end the
-//! new one knows that it is its turn. If the new one does not come to be ready,
-//! the old one goes on as if nothing had been. Called by `serve` in both of
-//! them, and by `signals`.
+//! and waits. Then the old one settles what is under way, stops accepting (what
+//! comes waits in the kernel), writes its state and closes the channel, by which
+//! the new one knows that it is its turn; it sends its browsers there and ends.
+//! If the new one does not come to be ready, the old one goes on as if nothing
+//! had been. Called by `serve` in both of them, and by `signals`.
 
 use std::env;
 use std::fs::File;

@@ -138,7 +138,8 @@ fn find_out_memory(config: &mut Config) {
     log::info!("event=memory input_total_bytes={input} output_total_bytes={output}");
 }
 
-/// From the restored state to the written one. What `end` returns is dropped last.
+/// From the restored state to the written one, and, where another process goes on
+/// with that, to the last of the connections that are here.
 fn serve<Next>(
     event_loop: EventLoop,
     server: &mut Server,
@@ -156,11 +157,22 @@ fn serve<Next>(
         log::warn!("event=warning setting={setting} hint=\"{text}\"");
     }
     log::info!("event=started version={version} pid={pid}");
-    let result = event_loop.run(server);
-    if is_set(state_path) {
-        state_file::write(server, clock.now(), state_path);
+    let mut end = Some(|server: &mut Server| {
+        if is_set(state_path) {
+            state_file::write(server, clock.now(), state_path);
+        }
+        // The next process begins when what `end` returns is dropped.
+        drop(end());
+    });
+    let result = event_loop.run_and_hand_over(server, |server| {
+        if let Some(end) = end.take() {
+            end(server);
+            log::info!("event=handed_over pid={pid}");
+        }
+    });
+    if let Some(end) = end {
+        end(server);
     }
-    let _next = end();
     match &result {
         Ok(()) => log::info!("event=stopped pid={pid}"),
         Err(error) => log::error!("event=failed pid={pid} reason=\"{error}\""),

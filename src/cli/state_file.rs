@@ -7,36 +7,31 @@
 //! server's. Called by `serve`.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 
 use super::files::{self, beside};
 use crate::base::time::Time;
-use crate::server::{STATE_HEAD_BYTES, Server, state_length};
+use crate::server::Server;
 
 /// Writes the state of `server` to the file at `path`. Where that fails, the
 /// log says what is lost by it; the end goes on.
 pub fn write(server: &mut Server, now: Time, path: &Path) {
-    let bytes = server.save(now);
     let beside = beside(path, "new");
-    match write_file(&bytes, &beside, path) {
-        Ok(()) => log::info!(
-            "event=state_written path={} bytes={}",
-            path.display(),
-            bytes.len()
-        ),
+    match write_file(server, now, &beside, path) {
+        Ok(bytes) => log::info!("event=state_written path={} bytes={bytes}", path.display()),
         Err(error) => {
             let _ = fs::remove_file(&beside);
             log::error!(
-                "event=state_lost path={} bytes={} reason=\"{error}\" hint=\"history, sessions and messages for the app end with this process; make room, or set state_file to a place with room\"",
-                path.display(),
-                bytes.len()
+                "event=state_lost path={} reason=\"{error}\" hint=\"history, sessions and messages for the app end with this process; make room, or set state_file to a place with room\"",
+                path.display()
             );
         }
     }
 }
 
-fn write_file(bytes: &[u8], beside: &Path, path: &Path) -> io::Result<()> {
+/// Writes the file piece by piece; returns its length.
+fn write_file(server: &mut Server, now: Time, beside: &Path, path: &Path) -> io::Result<u64> {
     // A file left by one that died while it wrote.
     match fs::remove_file(beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -44,10 +39,11 @@ fn write_file(bytes: &[u8], beside: &Path, path: &Path) -> io::Result<()> {
     }
     // It holds messages and session ids: for its owner alone.
     let mut file = files::create_new(beside)?;
-    file.write_all(bytes)?;
+    let bytes = server.save(now, &mut file)?;
     file.sync_all()?;
     fs::rename(beside, path)?;
-    sync_folder(path)
+    sync_folder(path)?;
+    Ok(bytes)
 }
 
 /// Restores `server` from the file at `path`, if there is one, and removes it. A
@@ -55,8 +51,8 @@ fn write_file(bytes: &[u8], beside: &Path, path: &Path) -> io::Result<()> {
 /// long before, and would be restored at every start.
 pub fn read(server: &mut Server, now: Time, path: &Path) {
     let shown = path.display();
-    let bytes = match read_file(path) {
-        Ok(bytes) => bytes,
+    let (mut file, length) = match open_file(path) {
+        Ok(opened) => opened,
         Err(Unread::Nothing) => return,
         Err(Unread::Useless(reason)) => return set_aside(path, path, now, &reason),
     };
@@ -67,7 +63,7 @@ pub fn read(server: &mut Server, now: Time, path: &Path) {
         );
         return;
     }
-    match server.restore(now, &bytes) {
+    match server.restore(now, &mut file, length) {
         Ok(restored) => {
             log::info!(
                 "event=state_restored path={shown} sessions={} publications={} messages={}",
@@ -82,32 +78,22 @@ pub fn read(server: &mut Server, now: Time, path: &Path) {
     }
 }
 
-/// Why there are no bytes.
+/// Why there is nothing to read.
 enum Unread {
     /// There is no file.
     Nothing,
     Useless(String),
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Unread> {
+/// The file and its length.
+fn open_file(path: &Path) -> Result<(File, u64), Unread> {
     let useless = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Unread::Nothing,
         _ => Unread::Useless(format!("cannot be read: {error}")),
     };
     // What another user can put there would be served and signed as ours.
-    let (mut file, metadata) = files::read(path, None).map_err(useless)?;
-    let mut bytes = vec![0; STATE_HEAD_BYTES.min(metadata.len() as usize)];
-    file.read_exact(&mut bytes).map_err(useless)?;
-    // Before the rest is read: whatever else it is may be of any size.
-    let length = state_length(&bytes).map_err(|error| Unread::Useless(error.to_string()))?;
-    if length != metadata.len() {
-        return Err(Unread::Useless(format!(
-            "has {} bytes and should have {length}",
-            metadata.len()
-        )));
-    }
-    file.read_to_end(&mut bytes).map_err(useless)?;
-    Ok(bytes)
+    let (file, metadata) = files::read(path, None).map_err(useless)?;
+    Ok((file, metadata.len()))
 }
 
 /// Puts a file that cannot be used, now at `from`, out of the way of `path`, for

@@ -9,19 +9,21 @@ use std::sync::Arc;
 
 use crate::base::names::{Epoch, Life, Moment, Offset, Position};
 use crate::base::random::Random;
+use crate::base::record::{Damaged, Record, Writer, put_u64};
 use crate::base::slots::Key;
 use crate::base::time::Time;
+use crate::base::timers::Timers;
 
 use super::channel::Channel;
 use super::log::Log;
 use super::pass::Pass;
 use super::promises::Promises;
+use super::restore::Restored;
 use super::retention::{Ages, Retention};
 use super::session::SessionKey;
-use super::snapshot::Snapshot;
 use super::tables::Tables;
 use super::unread::Unread;
-use super::values::{Head, Published};
+use super::values::{Head, HubLimits, Published};
 
 /// What is known of all logs together.
 pub struct Archive {
@@ -65,11 +67,6 @@ impl Archive {
             life: self.life,
             sequence: self.sequence,
         }
-    }
-
-    /// The greatest sequence of a publication that went with its channel.
-    pub fn watermark(&self) -> u64 {
-        self.watermark
     }
 
     /// Bytes held by all logs.
@@ -208,22 +205,65 @@ impl Archive {
         }
     }
 
-    /// Makes the channels of a snapshot, nobody's readers yet.
+    /// Writes how far it has counted, and all logs and sessions.
+    pub fn save(&self, tables: &Tables, now: Time, out: &mut Writer<'_>) {
+        put_u64(out, self.life.bits());
+        put_u64(out, self.sequence);
+        put_u64(out, self.watermark);
+        tables.save(now, out);
+    }
+
+    /// Reads what [`Archive::save`] wrote, which is all that `record` has left. The
+    /// sessions end at times that are added to `ends`.
+    ///
+    /// # Errors
+    /// No hub can have written it. [`Archive::clear`] is to follow.
     pub fn restore(
         &mut self,
         tables: &mut Tables,
+        ends: &mut Timers<SessionKey>,
+        limits: &HubLimits,
         now: Time,
-        saved: &Snapshot<'_>,
-    ) -> Vec<Key<Channel>> {
-        self.sequence = saved.sequence;
-        self.watermark = saved.watermark;
-        self.life = saved.life.unwrap_or(self.life);
+        record: &mut Record<'_>,
+    ) -> Result<Restored, Damaged> {
+        self.life = Life::from_bits(record.u64()?).ok_or(Damaged)?;
+        self.sequence = record.u64()?;
+        self.watermark = record.u64()?;
+        if self.sequence >= 1 << 62 || self.watermark > self.sequence {
+            return Err(Damaged);
+        }
         let (ages, promises) = (&mut self.ages, &mut self.promises);
-        tables.restore_channels(now, saved, &self.retention, ages, promises)
+        let sequence = self.sequence;
+        let channels =
+            tables.restore_channels(now, record, sequence, &self.retention, ages, promises)?;
+        tables.restore_sessions(record, &channels, |tables, session| {
+            if tables.sessions.len() < limits.sessions {
+                let key = tables.restore_session(session, &channels);
+                tables.renew(key, now.after(limits.session_ttl_ms), ends);
+            }
+        })?;
+        if !record.is_empty() {
+            return Err(Damaged);
+        }
+        // Only now is it known which of them anybody reads.
+        self.tidy(tables, now, channels);
+        Ok(tables.restored())
+    }
+
+    /// Nothing was ever published, in a life of its own.
+    pub fn clear(&mut self) {
+        self.life = Life::from_random(self.random.bits());
+        self.sequence = 0;
+        self.watermark = 0;
+        self.unread = Unread::default();
+        self.made_room = 0;
+        self.pass = Pass::default();
+        self.ages = Ages::new(&self.retention);
+        self.promises = Promises::default();
     }
 
     /// Trims what was restored, and lets go of those of `channels` that nothing needs.
-    pub fn tidy(&mut self, tables: &mut Tables, now: Time, channels: Vec<Key<Channel>>) {
+    fn tidy(&mut self, tables: &mut Tables, now: Time, channels: Vec<Key<Channel>>) {
         self.trim(tables, now);
         for key in channels {
             if !self.free_if_idle(tables, key) {

@@ -19,6 +19,17 @@ struct Entry {
     at_ms: u64,
 }
 
+/// What is remembered of a publication, as it outlives the process.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Remembered {
+    /// The length of its bytes.
+    pub length: usize,
+    /// Its place in the order in which the server accepted all publications.
+    pub sequence: u64,
+    /// When it was appended, on the monotonic clock.
+    pub at_ms: u64,
+}
+
 /// What an entry costs beside its bytes, for the limits in bytes.
 pub const ENTRY_BYTES: usize = size_of::<Entry>();
 
@@ -54,6 +65,30 @@ impl Default for Log {
 }
 
 impl Log {
+    /// A log whose oldest publication has the offset `first`. The bytes of the
+    /// publications stand in `bytes`, one behind the other. Nothing with a sequence
+    /// above `lost` has been let go.
+    pub fn restored(first: Offset, lost: u64, remembered: Vec<Remembered>, bytes: Vec<u8>) -> Log {
+        let mut end = 0;
+        let entries = remembered.into_iter().map(|entry| {
+            end += entry.length as u64;
+            Entry {
+                end,
+                sequence: entry.sequence,
+                at_ms: entry.at_ms,
+            }
+        });
+        let entries: Vec<Entry> = entries.collect();
+        assert_eq!(end, bytes.len() as u64, "each byte is one publication's");
+        Log {
+            first,
+            lost,
+            entries: entries.into(),
+            bytes,
+            ..Log::default()
+        }
+    }
+
     /// An empty log whose next publication gets the offset `first`. What was in it
     /// before, or in another of that name, had a sequence of `lost` at most.
     pub fn starting_at(first: Offset, lost: u64) -> Log {
@@ -64,14 +99,17 @@ impl Log {
         }
     }
 
-    /// What is remembered of each publication held, oldest first: the length of
-    /// its bytes, its place in the order of all, and when it was appended.
-    pub fn entries(&self) -> impl Iterator<Item = (usize, u64, u64)> {
+    /// What is remembered of each publication held, oldest first.
+    pub fn entries(&self) -> impl Iterator<Item = Remembered> {
         let mut start = self.base + self.dead as u64;
         self.entries.iter().map(move |entry| {
             let length = (entry.end - start) as usize;
             start = entry.end;
-            (length, entry.sequence, entry.at_ms)
+            Remembered {
+                length,
+                sequence: entry.sequence,
+                at_ms: entry.at_ms,
+            }
         })
     }
 

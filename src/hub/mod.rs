@@ -45,14 +45,13 @@ use std::sync::Arc;
 use crate::base::address::AddressKey;
 use crate::base::names::{ALL_CHANNEL, Epoch, Offset, SESSION_CHANNEL, SessionId, Since};
 use crate::base::random::Random;
-use crate::base::record::Damaged;
+use crate::base::record::{Damaged, Record, Writer};
 use crate::base::slots::Key;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 
 use archive::Archive;
 use channel::Channel;
-use snapshot::Snapshot;
 use tables::Tables;
 
 pub use pending::Run;
@@ -422,30 +421,34 @@ impl Hub {
         self.tables.rewind(key, stream);
     }
 
-    /// Appends logs, epochs and sessions with their cursors to `out`. What was
+    /// Writes logs, epochs and sessions with their cursors to `out`. What was
     /// written to a stream that may yet have failed counts as not delivered.
-    pub fn save(&self, now: Time, out: &mut Vec<u8>) {
-        let (moment, watermark) = (self.archive.moment(), self.archive.watermark());
-        self.tables.snapshot(now, moment, watermark).encode(out);
+    pub fn save(&self, now: Time, out: &mut Writer<'_>) {
+        self.archive.save(&self.tables, now, out);
     }
 
-    /// Restores what [`Hub::save`] wrote, into a hub that is still empty. The
-    /// sessions are asleep, and live as long as any that has just fallen asleep.
-    /// Limits that are lower now cut off sessions and old publications. `lives` is false
-    /// for bytes of before there were lives.
+    /// Restores what [`Hub::save`] wrote, which is all that `record` has left, into
+    /// an empty hub. The sessions are asleep, and live as long as any that has just
+    /// fallen asleep. Lower limits cut off sessions and old publications.
     ///
     /// # Errors
-    /// No hub can have written the bytes. Nothing is restored then.
-    pub fn restore(&mut self, now: Time, bytes: &[u8], lives: bool) -> Result<Restored, Damaged> {
-        let saved = Snapshot::decode(bytes, lives)?;
-        let channels = self.archive.restore(&mut self.tables, now, &saved);
-        for session in saved.sessions.iter().take(self.limits.sessions) {
-            let key = self.tables.restore_session(session, &channels);
-            self.renew(now, key);
-        }
-        // Only now is it known which of them anybody reads.
-        self.archive.tidy(&mut self.tables, now, channels);
-        Ok(self.tables.restored())
+    /// No hub can have written the bytes. [`Hub::clear`] is to follow.
+    pub fn restore(&mut self, now: Time, record: &mut Record<'_>) -> Result<Restored, Damaged> {
+        let (tables, ends) = (&mut self.tables, &mut self.ends);
+        self.archive
+            .restore(tables, ends, &self.limits, now, record)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.tables = Tables::new(&self.limits);
+        self.ends = Timers::default();
+        self.archive.clear();
+    }
+
+    /// Lets go of what nobody who is awake has yet to read: another hub goes on.
+    pub fn forget_read(&mut self) {
+        self.tables.forget_read();
     }
 
     /// Ends the sessions that slept too long and drops what is too old.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::tests::{World, limits};
 use super::*;
 use crate::base::names::{Life, Moment};
+use crate::base::record;
 
 impl World {
     fn head(&mut self, channel: &str) -> Head {
@@ -236,12 +237,12 @@ fn a_moment_outlives_the_process_with_its_state() {
     old.hub.tables.remove(key);
     old.hub.archive.make_room(&mut old.hub.tables);
     old.publish("news", "b");
-    let mut bytes = Vec::new();
-    old.hub.save(old.now, &mut bytes);
+    let bytes = record::written(|out| old.hub.save(old.now, out));
     let mut new = World::new(limits());
     new.hub = Hub::new(limits(), Random::new([2; 32]));
     assert_ne!(new.moment().life, before.life);
-    new.hub.restore(new.now, &bytes, true).unwrap();
+    let (hub, now) = (&mut new.hub, new.now);
+    record::read(&bytes, |record| hub.restore(now, record)).unwrap();
     assert_eq!(new.moment(), old.moment());
     for at in [before, between] {
         let (told, expected) = (new.since("news", at), old.since("news", at));

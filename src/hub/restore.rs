@@ -1,11 +1,12 @@
-//! The tables taken down as plain values, and new ones put up from them.
+//! The tables written down piece by piece, and new ones put up from that.
 //!
-//! What the values look like as bytes is `snapshot`. Streams are not kept: the
+//! What a piece looks like as bytes is `snapshot`'s. Streams are not kept: the
 //! sessions wake up when their clients come back. Called by the hub alone.
 
 use std::collections::HashMap;
 
-use crate::base::names::{Moment, Offset};
+use crate::base::names::Offset;
+use crate::base::record::{Damaged, Record, Writer, put_u64};
 use crate::base::slots::Key;
 use crate::base::time::Time;
 
@@ -13,7 +14,7 @@ use super::channel::Channel;
 use super::promises::Promises;
 use super::retention::{Ages, Retention};
 use super::session::{Session, SessionKey};
-use super::snapshot::{SavedChannel, SavedSession, Snapshot};
+use super::snapshot::{CHANNEL_BYTES, SESSION_BYTES, SavedChannel, SavedSession, encode_channel};
 use super::tables::Tables;
 
 /// What a hub was restored with.
@@ -25,53 +26,57 @@ pub struct Restored {
 }
 
 impl Tables {
-    /// All that outlives the process. `moment` and `watermark` are the archive's.
-    pub fn snapshot(&self, now: Time, moment: Moment, watermark: u64) -> Snapshot<'_> {
+    /// Writes all that outlives the process, channel by channel and session by session.
+    pub fn save(&self, now: Time, out: &mut Writer<'_>) {
         let mut numbers = HashMap::with_capacity(self.channels.len());
-        let mut channels = Vec::with_capacity(self.channels.len());
+        put_u64(out, self.channels.len() as u64);
         for (key, channel) in self.channels.iter() {
-            numbers.insert(key.index(), channels.len());
-            let saved = SavedChannel::of(channel, now);
-            channels.push(saved);
+            numbers.insert(key.index(), numbers.len());
+            encode_channel(channel, now, out);
         }
-        let sessions = self.sessions.iter().map(|(_, session)| {
+        put_u64(out, self.sessions.len() as u64);
+        for (_, session) in self.sessions.iter() {
             let subscriptions = session.subscriptions.iter();
             let cursors = subscriptions.filter_map(|subscription| {
                 let number = *numbers.get(&subscription.channel)?;
                 let cursor = confirmed(session, subscription.channel, subscription.cursor);
                 Some((number, cursor))
             });
-            SavedSession {
+            let saved = SavedSession {
                 id: session.id,
                 modern: session.modern,
                 cursors: cursors.collect(),
-            }
-        });
-        Snapshot {
-            sequence: moment.sequence,
-            life: Some(moment.life),
-            watermark,
-            sessions: sessions.collect(),
-            channels,
+            };
+            saved.encode(out);
         }
     }
 
-    /// Makes the channels of a snapshot, trimmed to the limits of one channel each.
+    /// Reads the channels of a hub that accepted `sequence` publications, and
+    /// makes them, trimmed to the limits of one channel each.
+    ///
+    /// # Errors
+    /// No hub can have written them. Some may be made then.
     pub fn restore_channels(
         &mut self,
         now: Time,
-        saved: &Snapshot<'_>,
+        record: &mut Record<'_>,
+        sequence: u64,
         retention: &Retention,
         ages: &mut Ages,
         promises: &mut Promises,
-    ) -> Vec<Key<Channel>> {
+    ) -> Result<Vec<Key<Channel>>, Damaged> {
         debug_assert!(self.channels.is_empty() && self.sessions.is_empty());
-        let mut keys = Vec::with_capacity(saved.channels.len());
-        for saved in &saved.channels {
+        let count = record.count(CHANNEL_BYTES)?;
+        let mut keys = Vec::with_capacity(count);
+        for _ in 0..count {
+            let saved = SavedChannel::decode(record, now, sequence)?;
+            if !saved.direct && self.names.contains_key(&saved.name) {
+                return Err(Damaged);
+            }
             let rule = retention.rule_for(&saved.name, saved.direct);
-            let key = self.create(saved.name.clone(), saved.epoch, saved.direct, rule);
+            let key = self.create(saved.name, saved.epoch, saved.direct, rule);
             if let Some(channel) = self.channels.get_mut(key) {
-                channel.log = saved.log(now);
+                channel.log = saved.log;
                 ages.appended(retention, key, channel, 0);
                 let left_ms = saved.promised_unix_ms.saturating_sub(now.unix_ms);
                 if left_ms > 0 {
@@ -82,10 +87,32 @@ impl Tables {
             }
             keys.push(key);
         }
-        keys
+        Ok(keys)
     }
 
-    /// Makes a session of a snapshot, whose channels have these keys.
+    /// Reads the sessions, whose channels have these keys, and gives each to `make`.
+    ///
+    /// # Errors
+    /// No hub can have written them.
+    pub fn restore_sessions(
+        &mut self,
+        record: &mut Record<'_>,
+        channels: &[Key<Channel>],
+        mut make: impl FnMut(&mut Tables, &SavedSession),
+    ) -> Result<(), Damaged> {
+        let mut read = vec![false; channels.len()];
+        for _ in 0..record.count(SESSION_BYTES)? {
+            let channel = |number: usize| self.channels.get(*channels.get(number)?);
+            let saved = SavedSession::decode(record, channel, &mut read)?;
+            if self.ids.contains_key(&saved.id) {
+                return Err(Damaged);
+            }
+            make(self, &saved);
+        }
+        Ok(())
+    }
+
+    /// Makes a session that was read, whose channels have these keys.
     pub fn restore_session(
         &mut self,
         saved: &SavedSession,
@@ -105,6 +132,26 @@ impl Tables {
             }
         }
         key
+    }
+
+    /// Empties the logs up to what those that are awake have yet to read.
+    pub fn forget_read(&mut self) {
+        let (sessions, keys) = (&self.sessions, self.channels.iter());
+        let keys: Vec<Key<Channel>> = keys.map(|(key, _)| key).collect();
+        for key in keys {
+            let Some(channel) = self.channels.get_mut(key) else {
+                continue;
+            };
+            let cursors = channel.awake_readers().iter().filter_map(|reader| {
+                let (_, session) = sessions.at(reader.session)?;
+                let subscription = session.subscriptions.get(reader.subscription as usize)?;
+                Some(subscription.cursor)
+            });
+            let read_to = cursors.min().unwrap_or(Offset::MAX);
+            while !channel.log.is_empty() && channel.log.first() < read_to {
+                channel.log.drop_first();
+            }
+        }
     }
 
     /// What there is now.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::names::Position;
+use crate::base::record;
 
 fn limits() -> HubLimits {
     HubLimits {
@@ -40,9 +41,15 @@ fn frame(text: &str) -> impl FnOnce(&mut Vec<u8>, Offset, Option<Epoch>) {
 }
 
 fn saved(hub: &Hub, now: Time) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    hub.save(now, &mut bytes);
-    bytes
+    record::written(|out| hub.save(now, out))
+}
+
+fn restore(hub: &mut Hub, now: Time, bytes: &[u8]) -> Result<Restored, Damaged> {
+    let restored = record::read(bytes, |record| hub.restore(now, record));
+    if restored.is_err() {
+        hub.clear();
+    }
+    restored
 }
 
 fn read(hub: &mut Hub, key: SessionKey) -> String {
@@ -85,7 +92,7 @@ fn a_restored_hub_owes_what_the_other_owed_in_the_same_order() {
         ms: 500_000,
         unix_ms: START.unix_ms + 10_000,
     };
-    let restored = new.restore(later, &bytes, true).unwrap();
+    let restored = restore(&mut new, later, &bytes).unwrap();
     let expected = Restored {
         sessions: 3,
         publications: 13,
@@ -115,7 +122,7 @@ fn what_was_not_taken_is_owed_again() {
     let batch = read(&mut old, key);
     old.confirm(key, 9);
     let mut new = hub(limits(), 2);
-    new.restore(START, &saved(&old, START), true).unwrap();
+    restore(&mut new, START, &saved(&old, START)).unwrap();
     let key = new.find(ids[2]).unwrap();
     assert_eq!(read(&mut new, key), batch);
 }
@@ -129,7 +136,7 @@ fn ages_go_on_and_sessions_begin_anew() {
         ms: 100_000,
         unix_ms: START.unix_ms + 59_000,
     };
-    new.restore(later, &bytes, true).unwrap();
+    restore(&mut new, later, &bytes).unwrap();
     let key = new.find(ids[2]).unwrap();
     new.expire(later);
     assert!(new.is_behind(key) && new.take_gap(key).is_none());
@@ -150,7 +157,7 @@ fn lower_limits_hold_for_what_is_restored() {
     tight.sessions = 2;
     tight.retention.total_bytes = 100;
     let mut new = hub(tight, 2);
-    new.restore(START, &bytes, true).unwrap();
+    restore(&mut new, START, &bytes).unwrap();
     assert_eq!(new.session_count(), 2);
     assert!(new.log_bytes() <= 100);
 }
@@ -161,7 +168,7 @@ fn a_position_of_before_is_recovered() {
     let key = old.find(ids[0]).unwrap();
     let published = old.publish(START, "news", frame("n4")).unwrap();
     let mut new = hub(limits(), 2);
-    new.restore(START, &saved(&old, START), true).unwrap();
+    restore(&mut new, START, &saved(&old, START)).unwrap();
     let position = Position {
         offset: published.position.offset - 1,
         ..published.position
@@ -186,7 +193,7 @@ fn nothing_is_restored_of_what_no_hub_wrote() {
     for cut in 0..bytes.len() {
         let mut new = hub(limits(), 2);
         assert_eq!(
-            new.restore(START, &bytes[..cut], true),
+            restore(&mut new, START, &bytes[..cut]),
             Err(Damaged),
             "{cut}"
         );
@@ -194,7 +201,7 @@ fn nothing_is_restored_of_what_no_hub_wrote() {
     }
     let mut long = bytes;
     long.push(0);
-    assert_eq!(hub(limits(), 2).restore(START, &long, true), Err(Damaged));
+    assert_eq!(restore(&mut hub(limits(), 2), START, &long), Err(Damaged));
 }
 
 proptest! {
@@ -210,7 +217,7 @@ proptest! {
         bytes[at % length] = value;
         bytes[then % length] ^= value;
         let mut new = hub(limits(), 2);
-        if new.restore(START, &bytes, true).is_ok() {
+        if restore(&mut new, START, &bytes).is_ok() {
             let key = new.open(START, None).unwrap();
             new.publish(START, "news", frame("x")).unwrap();
             new.publish_to(START, key, frame("y")).unwrap();
@@ -252,7 +259,7 @@ proptest! {
         }
         let bytes = saved(&old, now);
         let mut new = hub(limits(), 2);
-        new.restore(now, &bytes, true).unwrap();
+        restore(&mut new, now, &bytes).unwrap();
         for key in keys {
             let id = old.session(key).unwrap().id;
             let other = new.find(id).unwrap();

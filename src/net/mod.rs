@@ -31,6 +31,7 @@ mod given;
 mod handle;
 mod linger;
 mod listener;
+mod course;
 mod resolve;
 
 #[cfg(test)]
@@ -54,11 +55,11 @@ use crate::base::slots::Key;
 use crate::base::time::Time;
 use crate::config::Config;
 use crate::server::{Action, ConnKey, Server, Transmit};
-use handle::Asked;
+use course::Course;
 use linger::{LINGER_SOCKETS, Lingering};
 use listener::Listeners;
 use resolve::Resolver;
-use socket::{Socket, Sockets, Stage, Stream};
+use socket::{Socket, Sockets, Stage, Stream, enqueue};
 
 /// How many events one poll hands out. More wait for the next turn.
 const EVENTS: usize = 1_024;
@@ -93,7 +94,7 @@ pub struct EventLoop {
     scratch: Box<[u8]>,
     /// Something may be left to do that no event will tell: take the next turn at once.
     again: bool,
-    draining: bool,
+    course: Course,
     capacity: usize,
     turn_accepts: usize,
     turn_read_bytes: usize,
@@ -139,7 +140,7 @@ impl EventLoop {
             dead: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             again: false,
-            draining: false,
+            course: Course::Serving,
             capacity,
             turn_accepts: config.turn_accepts,
             turn_read_bytes: config.turn_read_bytes,
@@ -185,7 +186,32 @@ impl EventLoop {
     ///
     /// # Errors
     /// The system's event queue fails; nothing that a peer does ends the loop.
-    pub fn run(mut self, server: &mut Server) -> io::Result<()> {
+    pub fn run(self, server: &mut Server) -> io::Result<()> {
+        self.run_and_hand_over(server, |_| {})
+    }
+
+    /// As [`EventLoop::run`]; if the [`Handle`] asks for it, calls `hand_over` to save what
+    /// the server has and let the next process begin, and sends everyone there.
+    ///
+    /// # Errors
+    /// As [`EventLoop::run`].
+    pub fn run_and_hand_over(
+        mut self,
+        server: &mut Server,
+        hand_over: impl FnOnce(&mut Server),
+    ) -> io::Result<()> {
+        if self.go_on(server)? == Course::DoorsClosed {
+            hand_over(server);
+            self.course = Course::Draining;
+            server.handle_handed_over(self.clock.now());
+            self.again = true;
+            self.go_on(server)?;
+        }
+        Ok(())
+    }
+
+    /// Turns until it is drained, or the next process may take over.
+    fn go_on(&mut self, server: &mut Server) -> io::Result<Course> {
         let mut events = Events::with_capacity(EVENTS);
         let mut now = self.clock.now();
         loop {
@@ -196,16 +222,14 @@ impl EventLoop {
                 Ok(()) => {}
             }
             now = self.clock.now();
-            match self.handle.asked() {
-                Asked::End => return Ok(()),
-                Asked::Drain if !self.draining => self.drain(server, now, false),
-                Asked::HandOver if !self.draining => self.drain(server, now, true),
-                _ => {}
-            }
+            let (asked, registry) = (self.handle.asked(), self.poll.registry());
+            (self.course).heed(asked, now, server, &mut self.listeners, registry);
             self.turn(server, now, &events);
-            if self.draining && server.is_drained() && self.lingering.is_empty() {
-                return Ok(());
+            if self.course.is_over(now, server, !self.lingering.is_empty()) {
+                return Ok(self.course);
             }
+            let (listeners, registry) = (&mut self.listeners, self.poll.registry());
+            self.again |= self.course.close_doors(now, server, listeners, registry);
         }
     }
 
@@ -237,15 +261,6 @@ impl EventLoop {
         Some(Duration::from_millis(next.saturating_sub(now.ms)))
     }
 
-    fn drain(&mut self, server: &mut Server, now: Time, handed_over: bool) {
-        self.draining = true;
-        self.listeners.close(self.poll.registry(), handed_over);
-        match handed_over {
-            true => server.handle_restart(now),
-            false => server.handle_shutdown(now),
-        }
-    }
-
     fn take_events(&mut self, server: &mut Server, now: Time, events: &Events) {
         for key in self.unfinished.drain(..) {
             server.handle_writable(key);
@@ -273,20 +288,11 @@ impl EventLoop {
             self.dead.extend(closed);
             return;
         };
-        let ended = event.is_error() || event.is_read_closed();
-        let news = match socket.stage {
-            Stage::Connecting => event.is_writable() || ended,
-            Stage::Open => event.is_readable() || ended,
-            // A half-closed socket is readable for ever; only an error is new.
-            Stage::Finished => event.is_error(),
-        };
-        if news {
-            socket.readable |= event.is_readable() || ended;
-            socket.ending |= ended;
+        let was_writable = socket.writable;
+        if socket.take_event(event) {
             enqueue(&mut self.ready, key, socket);
         }
-        if event.is_writable() && !socket.writable && socket.stage != Stage::Connecting {
-            socket.writable = true;
+        if socket.writable && !was_writable {
             server.handle_writable(key);
         }
     }
@@ -488,12 +494,5 @@ impl EventLoop {
             self.dead.clear();
             self.listeners.resume();
         }
-    }
-}
-
-fn enqueue(ready: &mut VecDeque<ConnKey>, key: ConnKey, socket: &mut Socket) {
-    if !socket.queued {
-        socket.queued = true;
-        ready.push_back(key);
     }
 }

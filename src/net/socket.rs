@@ -3,10 +3,11 @@
 //! Knows what the kernel last said about each stream (readable, writable,
 //! ended); decides nothing. Called by `net`, `listener` and `linger`.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
-use mio::event::Source;
+use mio::event::{Event, Source};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
@@ -144,6 +145,31 @@ impl Socket {
             writable: false,
             ..Socket::accepted(stream)
         }
+    }
+
+    /// Takes note of what the kernel tells. Whether there may be something to read.
+    pub(super) fn take_event(&mut self, event: &Event) -> bool {
+        let ended = event.is_error() || event.is_read_closed();
+        let news = match self.stage {
+            Stage::Connecting => event.is_writable() || ended,
+            Stage::Open => event.is_readable() || ended,
+            // A half-closed socket is readable for ever; only an error is new.
+            Stage::Finished => event.is_error(),
+        };
+        if news {
+            self.readable |= event.is_readable() || ended;
+            self.ending |= ended;
+        }
+        self.writable |= event.is_writable() && self.stage != Stage::Connecting;
+        news
+    }
+}
+
+/// Puts the socket of `key` in the list of those that may have something to read.
+pub(super) fn enqueue(ready: &mut VecDeque<ConnKey>, key: ConnKey, socket: &mut Socket) {
+    if !socket.queued {
+        socket.queued = true;
+        ready.push_back(key);
     }
 }
 

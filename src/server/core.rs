@@ -343,6 +343,15 @@ impl Core {
         !self.config.state_file.as_os_str().is_empty()
     }
 
+    /// What the next process has now is let go of, but for what is still to be
+    /// written here.
+    pub fn forget_saved(&mut self) {
+        self.hub.forget_read();
+        self.callbacks.forget_saved();
+        self.acks = Acks::new(ack_limits(&self.config));
+        self.idempotency = Idempotency::new(0, 0);
+    }
+
     /// Whether the server is about to stop.
     pub fn is_draining(&self) -> bool {
         self.drained_by_ms.is_some()

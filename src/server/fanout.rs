@@ -322,6 +322,10 @@ fn reading() -> Phase {
 /// Answers the held poll of `key` with what its session is owed, unless the
 /// answer to a poll before it is still being written.
 pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
+    if core.leaving.is_handed_over() {
+        // The next process delivers it.
+        return;
+    }
     let held = core.conns.get(key).and_then(Conn::held);
     if held.is_none_or(|held| core.hub.is_batch_out(held.session)) {
         return;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::base::names::{Epoch, Position};
-use crate::base::record::{Damaged, Record, put_bytes, put_u8, put_u64};
+use crate::base::record::{Damaged, Record, Writer, put_bytes, put_u8, put_u64};
 use crate::base::time::Time;
 use crate::hub::Published;
 
@@ -133,8 +133,8 @@ impl Idempotency {
             .is_some_and(|latest_s| signed_s <= latest_s)
     }
 
-    /// Appends what is known to `out`, oldest first.
-    pub fn save(&self, now: Time, out: &mut Vec<u8>) {
+    /// Writes what is known to `out`, oldest first.
+    pub fn save(&self, now: Time, out: &mut Writer<'_>) {
         put_time(out, self.forgotten_s);
         put_u64(out, self.entries.len() as u64);
         let entries = self.ages.iter().filter_map(|(noted_ms, key)| {
@@ -215,24 +215,22 @@ const RECEIPT_BYTES: usize = 32;
 impl Saved {
     /// # Errors
     /// No table can have written it.
-    pub fn decode(bytes: &[u8]) -> Result<Saved, Damaged> {
-        let mut record = Record::new(bytes);
-        let forgotten_s = time(&mut record)?;
+    pub fn decode(record: &mut Record<'_>) -> Result<Saved, Damaged> {
+        let forgotten_s = time(record)?;
         let count = record.count(ENTRY_BYTES)?;
         let mut entries = Vec::with_capacity(count);
         let mut known = HashSet::with_capacity(count);
         for _ in 0..count {
-            let (noted_unix_ms, key, entry) = Entry::decode(&mut record)?;
+            let (noted_unix_ms, key, entry) = Entry::decode(record)?;
             if !known.insert(key.clone()) {
                 return Err(Damaged);
             }
             entries.push((noted_unix_ms, key, entry));
         }
-        let saved = Saved {
+        Ok(Saved {
             forgotten_s,
             entries,
-        };
-        record.is_empty().then_some(saved).ok_or(Damaged)
+        })
     }
 }
 
@@ -269,7 +267,7 @@ impl Entry {
 }
 
 impl Receipt {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut Writer<'_>) {
         let Published { position, readers } = self.published;
         put_bytes(out, self.channel.as_bytes());
         put_u64(out, position.epoch.bits());
@@ -291,7 +289,7 @@ impl Receipt {
     }
 }
 
-fn put_time(out: &mut Vec<u8>, at_s: Option<u64>) {
+fn put_time(out: &mut Writer<'_>, at_s: Option<u64>) {
     put_u8(out, u8::from(at_s.is_some()));
     put_u64(out, at_s.unwrap_or(0));
 }
@@ -308,6 +306,7 @@ fn time(record: &mut Record<'_>) -> Result<Option<u64>, Damaged> {
 mod tests {
     use super::*;
     use crate::base::names::{Epoch, Position};
+    use crate::base::record;
 
     fn key(kind: Kind, text: &str) -> Key {
         let text = text.into();
@@ -370,10 +369,12 @@ mod tests {
         let later = now.plus(400);
         table.note(later, key(Kind::Request, "k"), 2, outcomes(3), None);
         table.note(later, key(Kind::Publication, "k"), 3, outcomes(1), None);
-        let mut bytes = Vec::new();
-        table.save(later, &mut bytes);
+        let bytes = record::written(|out| table.save(later, out));
         for cut in 0..bytes.len() {
-            assert!(Saved::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+            assert!(
+                record::read(&bytes[..cut], Saved::decode).is_err(),
+                "cut at {cut}"
+            );
         }
         // The next process has a clock of its own, and began a while later.
         let next = Time {
@@ -381,7 +382,7 @@ mod tests {
             unix_ms: later.unix_ms + 599,
         };
         let mut other = Idempotency::new(1_000, 10);
-        other.restore(next, Saved::decode(&bytes).unwrap());
+        other.restore(next, record::read(&bytes, Saved::decode).unwrap());
         let (one, two) = (key(Kind::Request, "k"), key(Kind::Publication, "k"));
         let old = key(Kind::Webhook, "old");
         assert_eq!(other.find(next, &old, 1), Known::Same(outcomes(1)));
@@ -404,10 +405,9 @@ mod tests {
             let id = key(Kind::Webhook, text);
             table.note(now, id, 1, outcomes(1), Some(text.as_bytes()[0].into()));
         }
-        let mut bytes = Vec::new();
-        table.save(now, &mut bytes);
+        let bytes = record::written(|out| table.save(now, out));
         let mut small = Idempotency::new(1_000, 2);
-        small.restore(now, Saved::decode(&bytes).unwrap());
+        small.restore(now, record::read(&bytes, Saved::decode).unwrap());
         let known = |text| small.entries.contains_key(&key(Kind::Webhook, text));
         assert_eq!(["a", "b", "c"].map(known), [false, true, true]);
         assert!(small.may_be_forgotten(b'a'.into()));

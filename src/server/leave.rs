@@ -1,18 +1,25 @@
-//! The end of a server: everyone is told in the words of their kind, one after
-//! the other, so that they do not all come back in one moment.
+//! The end of a server: everyone is told in the words of their kind.
 //!
-//! First the browsers go, each after a random delay; what they say until then
-//! is relayed as ever. When nobody is left, the relay finishes, or puts by what
-//! it has for the next process. When it is over is the server's to say. Called
-//! by the server.
+//! A server that stops sends the browsers away one after the other, so that they
+//! do not all come back in one moment; what they say until then is relayed as
+//! ever. When nobody is left, the relay finishes, or puts by what it has for the
+//! next process. When it is over is the server's to say.
+//!
+//! A server that hands over lets nobody wait for that. It settles while it
+//! serves everyone: idle connections are closed, the relay finishes what is out
+//! and begins nothing. Then the doors are closed, the state is saved, and the
+//! next process goes on; only behind that is anyone told, and nothing is taken
+//! any more that the next process would not know. Called by the server.
 
 use crate::base::time::Time;
 use crate::transport::contract;
+use crate::wire::http::Waiting;
 use crate::wire::websocket::close::{GOING_AWAY, SERVICE_RESTART};
 
-use super::conn::{ConnKey, Ending, Phase, Role};
+use super::conn::{Conn, ConnKey, Ending, HttpConn, Phase, Role, Sending};
 use super::core::Core;
-use super::{fanout, polls};
+use super::leaving::Stage;
+use super::{fanout, polls, router, stream};
 
 /// How many may come back in a millisecond. Few clients make no storm, and are
 /// not kept waiting for one.
@@ -22,13 +29,202 @@ const CLIENTS_A_MS: usize = 1;
 /// way: it would be lost with it, and its sender could not tell.
 const GRACE_MS: u64 = 250;
 
-/// Begins to leave.
-pub fn begin(core: &mut Core, now: Time, restart: bool) {
-    core.leaving.restart = restart;
-    core.callbacks.leave(now);
+/// How often it is looked how far the settling is.
+const LOOK_MS: u64 = 10;
+
+/// The most that the way to the end may take, before and behind the state.
+fn most_ms(core: &Core) -> u64 {
     let config = &core.config;
-    core.drained_by_ms = Some(now.after(config.shutdown_timeout_ms));
-    let most_ms = config.drain_timeout_ms.min(config.shutdown_timeout_ms / 2);
+    config.drain_timeout_ms.min(config.shutdown_timeout_ms / 2)
+}
+
+/// Begins to hand over, while everyone is served on.
+pub fn settle(core: &mut Core, now: Time) {
+    let most_ms = most_ms(core);
+    core.leaving.stage = Stage::Settling {
+        idle_at_ms: now.after(most_ms.min(GRACE_MS)),
+        until_ms: now.after(most_ms),
+        look_ms: now.after(LOOK_MS.min(most_ms)),
+    };
+    if core.keeps_state() {
+        core.callbacks.pause();
+    }
+}
+
+/// Looks how far the settling is, when that is due.
+pub fn look(core: &mut Core, now: Time) {
+    let Stage::Settling {
+        idle_at_ms,
+        until_ms,
+        look_ms,
+    } = core.leaving.stage
+    else {
+        return;
+    };
+    if now.ms < look_ms {
+        return;
+    }
+    if now.ms >= idle_at_ms {
+        close_idle(core, now);
+    }
+    let waits = now.ms < idle_at_ms || is_anything_under_way(core, now);
+    core.leaving.stage = match waits && now.ms < until_ms {
+        true => Stage::Settling {
+            idle_at_ms,
+            until_ms,
+            look_ms: now.after(LOOK_MS),
+        },
+        false => Stage::Settled,
+    };
+}
+
+/// Nobody listens any more.
+pub fn close_doors(core: &mut Core, now: Time) {
+    let until_ms = now.after(most_ms(core).min(GRACE_MS));
+    core.leaving.stage = Stage::DoorsClosed { until_ms };
+    // What waits for a share is saved with the rest.
+    core.callbacks.leave(now);
+}
+
+/// Whether nothing is waited for any more, once the doors are closed.
+pub fn may_hand_over(core: &Core, now: Time) -> bool {
+    let Stage::DoorsClosed { until_ms } = core.leaving.stage else {
+        return false;
+    };
+    let waits = |conn: &Conn| match &conn.role {
+        // Its client has been let in, and may be about to ask.
+        Role::Http(http) => {
+            now.ms < http.since_ms + GRACE_MS
+                && !conn.closing
+                && (http.is_idle() || is_half_here(http))
+        }
+        _ => false,
+    };
+    now.ms >= until_ms || !core.conns.iter().any(|(_, conn)| waits(conn))
+}
+
+/// Closes the connections on which nothing was asked for a while: their clients
+/// come back to a door that is open.
+fn close_idle(core: &mut Core, now: Time) {
+    let is_idle = |conn: &Conn| match &conn.role {
+        Role::Http(http) => {
+            http.is_idle()
+                && http.input.is_empty()
+                && conn.outbox.is_empty()
+                && http.since_ms + GRACE_MS <= now.ms
+        }
+        _ => false,
+    };
+    let idle = core.conns.iter().filter(|(_, conn)| is_idle(conn));
+    let idle: Vec<ConnKey> = idle.map(|(key, _)| key).collect();
+    idle.into_iter().for_each(|key| core.close(now, key));
+}
+
+/// Whether something is under way that would be cut off or done once more.
+fn is_anything_under_way(core: &Core, now: Time) -> bool {
+    let is_out = core.keeps_state() && !core.callbacks.is_idle();
+    is_out
+        || core.conns.iter().any(|(_, conn)| match &conn.role {
+            Role::Http(http) => {
+                let delivers = matches!(http.phase, Phase::Sending(Sending::Deliveries(_)));
+                is_half_here(http)
+                    // A word on this connection is its last: who has asked nothing yet may.
+                    || (http.is_idle() && http.since_ms + GRACE_MS > now.ms)
+                    || (delivers && !conn.blocked)
+            }
+            _ => false,
+        })
+}
+
+/// Whether a part of a request is here, and it is not answered.
+fn is_half_here(http: &HttpConn) -> bool {
+    match http.phase {
+        Phase::Reading(waiting) => waiting != Waiting::NothingYet || !http.input.is_empty(),
+        _ => false,
+    }
+}
+
+/// The next process has what was saved: tells everyone to go there, and lets go
+/// of what nobody here needs any more.
+pub fn go_over(core: &mut Core, now: Time) {
+    core.drained_by_ms = Some(now.after(core.config.shutdown_timeout_ms));
+    core.leaving.stage = Stage::HandedOver;
+    core.leaving.relay_told = true;
+    let keys: Vec<ConnKey> = core.conns.iter().map(|(key, _)| key).collect();
+    for key in keys {
+        send_over(core, now, key);
+    }
+    core.forget_saved();
+}
+
+/// Sends the peer of a connection to the next process.
+fn send_over(core: &mut Core, now: Time, key: ConnKey) {
+    let Some(conn) = core.conns.get_mut(key) else {
+        return;
+    };
+    let http = match &mut conn.role {
+        Role::Http(http) => http,
+        // What it has not been written, its client gets there.
+        Role::WebSocket(stream) if stream.modern => {
+            return stream::close(core, now, key, SERVICE_RESTART, "");
+        }
+        // It cannot come back to its session: it gets all that was published here.
+        Role::WebSocket(stream) => {
+            if stream.ending == Ending::No {
+                stream.ending = Ending::AfterPending(SERVICE_RESTART);
+            }
+            return core.queue_flush(key);
+        }
+        Role::Lane(_) => return,
+    };
+    let half = is_half_here(http);
+    match &http.phase {
+        Phase::Polling(_) => end_poll(core, now, key, contract::Ending::Held),
+        Phase::Reading(_) if half && !conn.closing => router::interrupt(core, now, key),
+        Phase::Reading(_) | Phase::Sending(Sending::File(_)) => {
+            conn.closing = true;
+            core.queue_flush(key);
+            close_if_done(core, now, key);
+        }
+        // The next process delivers it once more: half of it is no answer. And
+        // what becomes of a message is told there to who asks again.
+        Phase::Sending(Sending::Deliveries(_)) | Phase::Asking | Phase::Relaying(_) => {
+            core.close(now, key);
+        }
+    }
+}
+
+fn close_if_done(core: &mut Core, now: Time, key: ConnKey) {
+    let done = core.conns.get(key).is_some_and(|conn| {
+        matches!(&conn.role, Role::Http(http) if http.is_idle()) && conn.outbox.is_empty()
+    });
+    if done {
+        core.close(now, key);
+    }
+}
+
+/// Answers a held poll for the last time.
+fn end_poll(core: &mut Core, now: Time, key: ConnKey, ending: contract::Ending) {
+    if let Some(mut held) = fanout::take_held(core, now, key) {
+        held.context.framing.keep_alive = false;
+        let ending = match ending {
+            // An old page that is given blanks takes an answer without anything for the end.
+            contract::Ending::Held if !held.poll.modern && held.context.polling.blanks => {
+                contract::Ending::Stopping
+            }
+            ending => ending,
+        };
+        polls::end(core, now, key, held, ending);
+    }
+}
+
+/// Begins to stop. With `restart` another process takes over at once, and knows
+/// nothing of this one.
+pub fn begin(core: &mut Core, now: Time, restart: bool) {
+    core.leaving.stage = Stage::Stopping { restart };
+    core.callbacks.leave(now);
+    core.drained_by_ms = Some(now.after(core.config.shutdown_timeout_ms));
+    let most_ms = most_ms(core);
     let clients = core.stats.websockets + core.stats.polls;
     let spread_ms = most_ms.min(clients / CLIENTS_A_MS as u64);
     let grace_ms = most_ms.min(GRACE_MS.max(spread_ms));
@@ -51,10 +247,8 @@ pub fn begin(core: &mut Core, now: Time, restart: bool) {
 
 /// Tells those whose time has come; and the relay when all others are gone.
 pub fn go_on(core: &mut Core, now: Time) {
-    while core.leaving.next_ms().is_some_and(|at_ms| at_ms <= now.ms) {
-        if let Some((_, key)) = core.leaving.queue.pop() {
-            take_leave(core, now, key);
-        }
+    while let Some(key) = core.leaving.take_next(now) {
+        take_leave(core, now, key);
     }
     if core.is_draining() && core.conns.len() <= core.lanes.iter().flatten().count() {
         tell_relay(core);
@@ -79,7 +273,7 @@ fn tell_relay(core: &mut Core) {
 
 /// Says to the connection that the server stops.
 fn take_leave(core: &mut Core, now: Time, key: ConnKey) {
-    let restart = core.leaving.restart;
+    let restart = core.leaving.stage == Stage::Stopping { restart: true };
     let Some(conn) = core.conns.get_mut(key) else {
         return;
     };
@@ -101,15 +295,8 @@ fn take_leave(core: &mut Core, now: Time, key: ConnKey) {
             conn.closing = true;
             if between && conn.outbox.is_empty() {
                 core.close(now, key);
-            } else if polling && let Some(mut held) = fanout::take_held(core, now, key) {
-                held.context.framing.keep_alive = false;
-                let polls_on = held.poll.modern || !held.context.polling.blanks;
-                let ending = match restart && core.keeps_state() && polls_on {
-                    // Its session will be known: it need only ask again.
-                    true => contract::Ending::Held,
-                    false => contract::Ending::Stopping,
-                };
-                polls::end(core, now, key, held, ending);
+            } else if polling {
+                end_poll(core, now, key, contract::Ending::Stopping);
             }
         }
         Role::Lane(_) => {}

@@ -31,12 +31,13 @@ mod visitors;
 mod dispatch;
 mod fanout;
 mod polls;
-mod leave;
 mod echo;
 mod stream;
 mod api;
 mod head;
 mod router;
+mod leave;
+mod due;
 mod shed;
 mod relay;
 mod state;
@@ -54,15 +55,16 @@ use crate::transport::contract;
 use crate::wire::websocket::close::NORMAL;
 
 use behind::Item;
-use conn::{Phase, Role};
+use conn::Role;
 use core::Core;
+use leaving::Stage;
 
 pub use self::addresses::Peer;
 pub use self::conn::{Conn, ConnKey};
 pub use self::core::Action;
 pub use self::fanout::Transmit;
 pub use self::state::{
-    HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError, length as state_length,
+    CHECKSUM_BYTES as STATE_CHECKSUM_BYTES, HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError,
 };
 
 /// Connections that the queue of those to be flushed keeps room for.
@@ -204,53 +206,56 @@ impl Server {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time) {
         self.now = now;
-        while let Some(due) = self.core.timers.take_due(now.ms) {
-            for key in due {
-                self.late(now, key);
-            }
-        }
-        while let Some(due) = self.core.paces.waiting.take_due(now.ms) {
-            due.into_iter()
-                .for_each(|key| stream::go_on(&mut self.core, now, key));
-        }
-        if self.hub_due_ms().is_some_and(|at_ms| at_ms <= now.ms) {
-            let core = &mut self.core;
-            core.hub.expire(now);
-            let hub = &core.hub;
-            core.acks
-                .forget_ended(|session| hub.session(session).is_some());
-        }
-        if self.core.drained_by_ms.is_some_and(|by_ms| by_ms <= now.ms) {
-            leave::end(&mut self.core, now);
-        }
-        if self
-            .core
-            .callbacks
-            .poll_timeout()
-            .is_some_and(|at_ms| at_ms <= now.ms)
-        {
-            self.core.callbacks.handle_timeout(now);
-        }
+        due::handle(&mut self.core, now);
         self.pump();
     }
 
     /// Begins to stop: nothing new is taken, what was accepted is delivered,
     /// streams are closed, polls answered, relays finished.
     pub fn handle_shutdown(&mut self, now: Time) {
-        self.leave(now, false);
-    }
-
-    /// As [`Server::handle_shutdown`], for another process that takes over at once.
-    pub fn handle_restart(&mut self, now: Time) {
-        self.leave(now, true);
-    }
-
-    fn leave(&mut self, now: Time, restart: bool) {
         self.now = now;
-        if self.core.is_draining() {
-            return;
+        if !self.core.is_draining() {
+            leave::begin(&mut self.core, now, false);
+            self.pump();
         }
-        leave::begin(&mut self.core, now, restart);
+    }
+
+    /// Begins to hand over to another process. Everyone is served on, until
+    /// [`Server::is_settled`].
+    pub fn handle_restart(&mut self, now: Time) {
+        self.now = now;
+        if !self.core.leaving.is_near() {
+            leave::settle(&mut self.core, now);
+        }
+    }
+
+    /// Whether the caller may stop listening, and tell [`Server::handle_doors_closed`].
+    pub fn is_settled(&self) -> bool {
+        self.core.leaving.stage == Stage::Settled
+    }
+
+    /// Nobody listens any more. Connections wait for the next process from now
+    /// on, so little is waited for here.
+    pub fn handle_doors_closed(&mut self, now: Time) {
+        self.now = now;
+        leave::close_doors(&mut self.core, now);
+        self.pump();
+    }
+
+    /// Whether the next process may take over: what this one has is to be
+    /// saved, and then [`Server::handle_handed_over`] told.
+    pub fn may_hand_over(&self, now: Time) -> bool {
+        leave::may_hand_over(&self.core, now)
+    }
+
+    /// The next process goes on from what was saved, if anything is kept. Nothing
+    /// is taken here any more that it would not know; everyone is sent there.
+    pub fn handle_handed_over(&mut self, now: Time) {
+        self.now = now;
+        match self.core.keeps_state() {
+            true => leave::go_over(&mut self.core, now),
+            false => leave::begin(&mut self.core, now, true),
+        }
         self.pump();
     }
 
@@ -264,24 +269,34 @@ impl Server {
 
     // ---- from one process to the next ---------------------------------------
 
-    /// What outlives the process: history, sessions with their cursors, and
-    /// messages that the app has not taken. For the end: the relay is stopped.
-    pub fn save(&mut self, now: Time) -> Vec<u8> {
+    /// Writes what outlives the process to `out`, piece by piece: history,
+    /// sessions with their cursors, and messages that the app has not taken.
+    /// Returns how many bytes that is. For the end: the relay is stopped.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn save(&mut self, now: Time, out: &mut dyn io::Write) -> io::Result<u64> {
         self.now = now;
         self.core.callbacks.keep();
         self.core.callbacks.abandon(now);
         // What has become of messages by then is remembered with them.
         self.pump();
-        state::save(&mut self.core, now)
+        state::save(&mut self.core, now, out)
     }
 
-    /// Takes over what [`Server::save`] gave, before anything else is handed in.
+    /// Takes over what [`Server::save`] wrote, the next `length` bytes of
+    /// `input`, before anything else is handed in.
     ///
     /// # Errors
-    /// It cannot be used. The server is as new then.
-    pub fn restore(&mut self, now: Time, bytes: &[u8]) -> Result<Restored, StateError> {
+    /// It cannot be used, or not be read. The server is as new then.
+    pub fn restore(
+        &mut self,
+        now: Time,
+        input: &mut dyn io::Read,
+        length: u64,
+    ) -> Result<Restored, StateError> {
         self.now = now;
-        let restored = state::restore(&mut self.core, now, bytes)?;
+        let restored = state::restore(&mut self.core, now, input, length)?;
         self.pump();
         Ok(restored)
     }
@@ -290,17 +305,7 @@ impl Server {
 
     /// When [`Server::handle_timeout`] has something to do, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<u64> {
-        [
-            self.core.timers.next_ms(),
-            self.core.paces.waiting.next_ms(),
-            self.hub_due_ms(),
-            self.core.callbacks.poll_timeout(),
-            self.core.drained_by_ms.filter(|by_ms| *by_ms > self.now.ms),
-            self.core.leaving.next_ms(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        due::next_ms(&self.core, self.now.ms)
     }
 
     /// The next thing to do for the event loop.
@@ -426,46 +431,6 @@ impl Server {
             core.actions.push_back(Action::ResumeRead { key });
         }
         self.pump();
-    }
-
-    /// Logs sleep in whole seconds: what is too old may be so a little longer.
-    fn hub_due_ms(&self) -> Option<u64> {
-        let due_ms = self.core.hub.poll_timeout()?;
-        Some(due_ms.next_multiple_of(1_000))
-    }
-
-    /// A timer of the connection fired; its deadline may have moved since.
-    fn late(&mut self, now: Time, key: ConnKey) {
-        let core = &mut self.core;
-        let Some(conn) = core.conns.get_mut(key) else {
-            return;
-        };
-        if conn.timer_ms > now.ms {
-            // Left over from before the deadline moved ahead: another will come.
-            // Set anew, each would live on, and they would be ever more.
-            return;
-        }
-        conn.timer_ms = u64::MAX;
-        if conn
-            .deadline_ms(&core.config)
-            .is_none_or(|at_ms| at_ms > now.ms)
-        {
-            return core.arm(key);
-        }
-        let stuck_at_ms = conn.stuck_at_ms(&core.config);
-        if stuck_at_ms.is_some_and(|at_ms| at_ms <= now.ms) {
-            return fanout::cut(core, now, key);
-        }
-        match &conn.role {
-            Role::Http(http) if matches!(http.phase, Phase::Polling(_)) => {
-                polls::due(core, now, key)
-            }
-            Role::Http(_) => router::late(core, now, key),
-            Role::WebSocket(_) => stream::due(core, now, key),
-            Role::Lane(_) => {}
-        }
-        // What was just said may have to wait for the peer, and that has a limit too.
-        core.arm(key);
     }
 
     /// Does what the relay asks for, and passes on what it has to tell.

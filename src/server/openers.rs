@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::base::names::SessionId;
 use crate::base::random::Random;
-use crate::base::record::{Damaged, Record, put_u64, put_u128};
+use crate::base::record::{Damaged, Record, Writer, put_u64, put_u128};
 use crate::hub::{Hub, Opener};
 
 /// The key by which openers are told apart. It outlives the process, as sessions do.
@@ -37,8 +37,8 @@ impl Openers {
         Opener::new(u32::from_le_bytes([a, b, c, d])).or(Some(Opener::MAX))
     }
 
-    /// Appends the key, and the openers of the sessions of `hub`.
-    pub fn save(&self, hub: &Hub, out: &mut Vec<u8>) {
+    /// Writes the key, and the openers of the sessions of `hub`.
+    pub fn save(&self, hub: &Hub, out: &mut Writer<'_>) {
         put_u128(out, self.key);
         let known = |(id, opener): (SessionId, Option<Opener>)| Some((id, opener?));
         put_u64(out, hub.openers().filter_map(known).count() as u64);
@@ -74,8 +74,7 @@ pub struct Saved {
 impl Saved {
     /// # Errors
     /// No server can have written it.
-    pub fn decode(bytes: &[u8]) -> Result<Saved, Damaged> {
-        let mut record = Record::new(bytes);
+    pub fn decode(record: &mut Record<'_>) -> Result<Saved, Damaged> {
         let key = record.u128()?;
         let openers = (0..record.count(24)?)
             .map(|_| {
@@ -84,8 +83,7 @@ impl Saved {
                 Ok((id, opener.ok_or(Damaged)?))
             })
             .collect::<Result<_, Damaged>>()?;
-        let saved = Saved { key, openers };
-        record.is_empty().then_some(saved).ok_or(Damaged)
+        Ok(Saved { key, openers })
     }
 }
 

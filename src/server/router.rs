@@ -146,7 +146,7 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 core.stats.requests += 1;
                 let framing = Framing {
                     version: request.version,
-                    keep_alive: request.keep_alive && !core.is_draining(),
+                    keep_alive: request.keep_alive && !core.leaving.is_near(),
                     head_only: request.method == Method::Head,
                     date_unix_ms: now.unix_ms,
                 };
@@ -336,6 +336,18 @@ fn upgrade(
 
 /// Between two requests.
 pub const READY: Phase = Phase::Reading(Waiting::NothingYet);
+
+/// Another process goes on, and the request is not here as a whole: it is
+/// answered, and made there.
+pub fn interrupt(core: &mut Core, now: Time, key: ConnKey) {
+    if let Some(http) = http_mut(core, key) {
+        let bytes = http.input.take();
+        let sentence = "The server has restarted: send the request again.";
+        let response = api::text(503, sentence).header("Retry-After", "1");
+        last_word(core, now, key, response, &bytes);
+        core.settle(key);
+    }
+}
 
 /// A connection took too long: what it was in the middle of says how it ends.
 pub fn late(core: &mut Core, now: Time, key: ConnKey) {

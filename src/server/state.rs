@@ -1,22 +1,24 @@
 //! The state file: what of the server outlives its process, as bytes.
 //!
-//! A head says what it is, of which version, how long, and by a checksum
-//! whether it is whole; behind it stand the parts, each of which its owner
-//! writes and reads. Reading and writing the file itself is `cli`'s. Called by
-//! the server.
+//! A head says what it is and of which version; behind it stand the parts, each
+//! of which its owner writes and reads, and at the end a checksum that tells
+//! whether it is whole. It is written and read piece by piece, since the history
+//! may be most of the memory that there is. Opening the file is `cli`'s. Called
+//! by the server.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use sha2::{Digest, Sha256};
 
 use crate::base::names::SessionId;
-use crate::base::record::{Damaged, Record, put_bytes, put_u8, put_u64, put_u128};
+use crate::base::record::{Damaged, Record, Writer, put_bytes, put_u8, put_u64, put_u128};
 use crate::base::time::Time;
 use crate::hub;
 use crate::transport::contract::{Problem, Reply};
 
-use super::callback::REMEMBERED;
+use super::callback::{self, REMEMBERED};
 use super::core::Core;
 use super::{dispatch, idempotency, openers};
 
@@ -24,18 +26,17 @@ use super::{dispatch, idempotency, openers};
 const MAGIC: &[u8; 8] = b"chloe\0st";
 
 /// The version of what follows the head. A change of any part's layout is a new
-/// version. Files of those from [`OLDEST`] on are read.
-const VERSION: u32 = 3;
+/// version; files of another are not read.
+const VERSION: u32 = 4;
 
-/// Before it the hub's part has no life, and not what each log has lost.
-const LIVES: u32 = 3;
+/// The length of the head: magic and version.
+pub const HEAD_BYTES: usize = 8 + 4;
 
-/// It has neither openers nor keys, and of the answers only those of messages
-/// that the app took.
-const OLDEST: u32 = 1;
+/// The length of the checksum, of all that stands before it.
+pub const CHECKSUM_BYTES: usize = 32;
 
-/// The length of the head: magic, version, length of the body, checksum of both and the body.
-pub const HEAD_BYTES: usize = 8 + 4 + 8 + 32;
+/// How much is written and read at once.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Why a state file is not read. Its Display completes "the state file ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl fmt::Display for StateError {
             StateError::Foreign => f.write_str("was not written by Chloe"),
             StateError::Version(version) => write!(
                 f,
-                "was written by another version of Chloe (it has layout {version}, this one reads {OLDEST} to {VERSION})"
+                "was written by another version of Chloe (it has layout {version}, this one reads {VERSION})"
             ),
             StateError::Damaged => f.write_str("is damaged"),
         }
@@ -77,78 +78,170 @@ pub struct Restored {
     pub messages: usize,
 }
 
-/// Everything that outlives the process.
-pub fn save(core: &mut Core, now: Time) -> Vec<u8> {
-    let mut out = vec![0; HEAD_BYTES];
-    let mut part = Vec::new();
-    core.hub.save(now, &mut part);
-    put_bytes(&mut out, &part);
-    part.clear();
-    core.callbacks.save(now, &mut part);
-    put_bytes(&mut out, &part);
-    part.clear();
-    save_acks(core, &mut part);
-    put_bytes(&mut out, &part);
-    part.clear();
-    core.openers.save(&core.hub, &mut part);
-    put_bytes(&mut out, &part);
-    part.clear();
-    core.idempotency.save(now, &mut part);
-    put_bytes(&mut out, &part);
-    seal(&mut out);
-    out
+/// Passes on what is written or read, and makes the checksum of it.
+struct Hashing<T> {
+    inner: T,
+    hash: Sha256,
+    bytes: u64,
 }
 
-/// Takes over what [`save`] wrote.
+impl<T> Hashing<T> {
+    fn new(inner: T) -> Hashing<T> {
+        Hashing {
+            inner,
+            hash: Sha256::new(),
+            bytes: 0,
+        }
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+}
+
+impl<T: Write> Write for Hashing<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.note(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Read for Hashing<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(bytes)?;
+        self.note(&bytes[..count]);
+        Ok(count)
+    }
+}
+
+/// Writes everything that outlives the process to `out`; returns how many bytes that is.
+///
+/// # Errors
+/// Those of `out`. What was written is of no use then.
+pub fn save(core: &mut Core, now: Time, out: &mut dyn Write) -> io::Result<u64> {
+    let mut hashing = Hashing::new(out);
+    hashing.write_all(MAGIC)?;
+    hashing.write_all(&VERSION.to_le_bytes())?;
+    let mut buffered = BufWriter::with_capacity(PIECE_BYTES, &mut hashing);
+    let mut out = Writer::new(&mut buffered);
+    core.callbacks.save(now, &mut out);
+    save_acks(core, &mut out);
+    core.openers.save(&core.hub, &mut out);
+    core.idempotency.save(now, &mut out);
+    // The last part, and nearly all of it: what stands before it is judged by then.
+    core.hub.save(now, &mut out);
+    out.finish()?;
+    drop(buffered);
+    let Hashing { inner, hash, bytes } = hashing;
+    inner.write_all(&hash.finalize())?;
+    inner.flush()?;
+    Ok(bytes + CHECKSUM_BYTES as u64)
+}
+
+/// Takes over what [`save`] wrote: the next `length` bytes of `input`.
 ///
 /// # Errors
 /// It cannot be used. Nothing is taken over then.
-pub fn restore(core: &mut Core, now: Time, bytes: &[u8]) -> Result<Restored, StateError> {
-    let (version, body) = open(bytes)?;
-    let mut body = Record::new(body);
-    let (hub, relay, acks) = (body.bytes()?, body.bytes()?, body.bytes()?);
-    let (openers, keys) = match version {
-        OLDEST => (None, None),
-        _ => (Some(body.bytes()?), Some(body.bytes()?)),
+pub fn restore(
+    core: &mut Core,
+    now: Time,
+    input: &mut dyn Read,
+    length: u64,
+) -> Result<Restored, StateError> {
+    let (parts, restored) = match read(core, now, input, length) {
+        Ok(read) => read,
+        Err(error) => {
+            core.hub.clear();
+            return Err(error);
+        }
     };
-    if !body.is_empty() {
-        return Err(StateError::Damaged);
-    }
-    // Each fails before it changes anything; and what the hub refuses is not relayed.
-    super::callback::check(relay)?;
-    let acks = SavedAcks::decode(acks, version)?;
-    let openers = openers.map(openers::Saved::decode).transpose()?;
-    let keys = keys.map(idempotency::Saved::decode).transpose()?;
-    let hub::Restored {
-        sessions,
-        publications,
-    } = core.hub.restore(now, hub, version >= LIVES)?;
-    if let Some(openers) = openers {
-        core.openers.restore(&mut core.hub, &openers);
-    }
-    if let Some(keys) = keys {
-        core.idempotency.restore(now, keys);
-    }
-    let tags = restore_acks(core, &acks);
+    core.openers.restore(&mut core.hub, &parts.openers);
+    core.idempotency.restore(now, parts.keys);
+    let tags = restore_acks(core, &parts.acks);
     let tag = |before: u64| tags.get(&before).copied().unwrap_or(0);
-    let messages = core.callbacks.restore(now, relay, tag)?;
+    let messages = parts.relay.len();
+    core.callbacks.restore(now, parts.relay, tag);
     Ok(Restored {
-        sessions,
-        publications,
+        sessions: restored.sessions,
+        publications: restored.publications,
         messages,
     })
 }
 
-/// Which messages were under way, and what became of others: a message that is
-/// repeated to the next process reaches the app no second time.
-struct SavedAcks<'a> {
-    /// Tag, session, id.
-    under_way: Vec<(u64, SessionId, &'a str)>,
-    /// Session, id, outcome.
-    done: Vec<(SessionId, &'a str, Reply)>,
+/// What stands before the hub's part.
+struct Parts {
+    relay: Vec<callback::SavedMessage>,
+    acks: SavedAcks,
+    openers: openers::Saved,
+    keys: idempotency::Saved,
 }
 
-fn save_acks(core: &Core, out: &mut Vec<u8>) {
+/// Reads the file; the hub is restored as it is read. After an error it is to be cleared.
+fn read(
+    core: &mut Core,
+    now: Time,
+    input: &mut dyn Read,
+    length: u64,
+) -> Result<(Parts, hub::Restored), StateError> {
+    let body_length = length.checked_sub(CHECKSUM_BYTES as u64);
+    let mut hashing = Hashing::new(&mut *input);
+    read_head(&mut hashing)?;
+    let body_length = body_length
+        .and_then(|length| length.checked_sub(HEAD_BYTES as u64))
+        .ok_or(StateError::Damaged)?;
+    let mut body = BufReader::with_capacity(PIECE_BYTES, (&mut hashing).take(body_length));
+    let mut record = Record::new(&mut body, body_length);
+    let parts = Parts {
+        relay: callback::decode_saved(&mut record)?,
+        acks: SavedAcks::decode(&mut record)?,
+        openers: openers::Saved::decode(&mut record)?,
+        keys: idempotency::Saved::decode(&mut record)?,
+    };
+    let restored = core.hub.restore(now, &mut record)?;
+    drop(body);
+    let Hashing { inner, hash, .. } = hashing;
+    let mut checksum = [0; CHECKSUM_BYTES];
+    inner
+        .read_exact(&mut checksum)
+        .map_err(|_| StateError::Damaged)?;
+    if checksum != *hash.finalize() {
+        return Err(StateError::Damaged);
+    }
+    Ok((parts, restored))
+}
+
+fn read_head(input: &mut impl Read) -> Result<(), StateError> {
+    let mut magic = [0; MAGIC.len()];
+    let read = input.read_exact(&mut magic);
+    if read.is_err() || magic != *MAGIC {
+        return Err(StateError::Foreign);
+    }
+    let mut version = [0; 4];
+    input
+        .read_exact(&mut version)
+        .map_err(|_| StateError::Damaged)?;
+    match u32::from_le_bytes(version) {
+        VERSION => Ok(()),
+        version => Err(StateError::Version(version)),
+    }
+}
+
+/// Which messages were under way, and what became of others: a message that is
+/// repeated to the next process reaches the app no second time.
+struct SavedAcks {
+    /// Tag, session, id.
+    under_way: Vec<(u64, SessionId, String)>,
+    /// Session, id, outcome.
+    done: Vec<(SessionId, String, Reply)>,
+}
+
+fn save_acks(core: &Core, out: &mut Writer<'_>) {
     let id_of = |session| core.hub.session(session).map_or(0, |known| known.id.0);
     put_u64(out, core.acks.under_way().count() as u64);
     for (token, session, id) in core.acks.under_way() {
@@ -166,7 +259,7 @@ fn save_acks(core: &Core, out: &mut Vec<u8>) {
 
 /// An answer, empty if there is none; then the code of a refusal, empty if it is
 /// none, with the rest of the refusal.
-fn put_outcome(out: &mut Vec<u8>, outcome: Result<Option<&str>, &Problem>) {
+fn put_outcome(out: &mut Writer<'_>, outcome: Result<Option<&str>, &Problem>) {
     let answer = outcome.ok().flatten().unwrap_or_default();
     put_bytes(out, answer.as_bytes());
     let Err(problem) = outcome else {
@@ -178,18 +271,12 @@ fn put_outcome(out: &mut Vec<u8>, outcome: Result<Option<&str>, &Problem>) {
     put_bytes(out, problem.message.as_bytes());
 }
 
-fn outcome(record: &mut Record<'_>, version: u32) -> Result<Reply, Damaged> {
+fn outcome(record: &mut Record<'_>) -> Result<Reply, Damaged> {
     let answer = record.text()?;
-    let code = if version == OLDEST {
-        ""
-    } else {
-        record.text()?
-    };
+    let code = record.text()?;
     if code.is_empty() {
         let answer = Some(answer).filter(|answer| !answer.is_empty());
-        return Ok(Reply::Accepted {
-            answer: answer.map(str::to_owned),
-        });
+        return Ok(Reply::Accepted { answer });
     }
     let known = REMEMBERED.into_iter().find(|known| *known == code);
     let status = u16::try_from(record.u64()?).ok();
@@ -199,90 +286,38 @@ fn outcome(record: &mut Record<'_>, version: u32) -> Result<Reply, Damaged> {
             .filter(|status| (400..600).contains(status))
             .ok_or(Damaged)?,
         temporary: record.u8()? != 0,
-        message: record.text()?.to_owned().into(),
+        message: record.text()?.into(),
     }))
 }
 
-impl<'a> SavedAcks<'a> {
-    fn decode(bytes: &'a [u8], version: u32) -> Result<SavedAcks<'a>, Damaged> {
-        let mut record = Record::new(bytes);
+impl SavedAcks {
+    fn decode(record: &mut Record<'_>) -> Result<SavedAcks, Damaged> {
         let under_way = (0..record.count(32)?)
             .map(|_| Ok((record.u64()?, SessionId(record.u128()?), record.text()?)))
             .collect::<Result<_, Damaged>>()?;
         let done = (0..record.count(32)?)
             .map(|_| {
                 let (session, id) = (SessionId(record.u128()?), record.text()?);
-                Ok((session, id, outcome(&mut record, version)?))
+                Ok((session, id, outcome(record)?))
             })
             .collect::<Result<_, Damaged>>()?;
-        let saved = SavedAcks { under_way, done };
-        record.is_empty().then_some(saved).ok_or(Damaged)
+        Ok(SavedAcks { under_way, done })
     }
 }
 
 /// Returns the new tags of messages by those they had. Sessions that ended are left out.
-fn restore_acks(core: &mut Core, saved: &SavedAcks<'_>) -> HashMap<u64, u64> {
+fn restore_acks(core: &mut Core, saved: &SavedAcks) -> HashMap<u64, u64> {
     for (session, id, reply) in &saved.done {
         if let Some(session) = core.hub.find(*session) {
             core.acks.restore_done(session, id, reply);
         }
     }
     let mut tags = HashMap::new();
-    for &(tag, session, id) in &saved.under_way {
-        if let Some(session) = core.hub.find(session) {
+    for (tag, session, id) in &saved.under_way {
+        if let Some(session) = core.hub.find(*session) {
             let token = core.acks.restore_under_way(session, id);
-            tags.insert(tag, dispatch::tag_of(token));
+            tags.insert(*tag, dispatch::tag_of(token));
         }
     }
     tags
-}
-
-/// The length of the whole file, as its head tells.
-///
-/// # Errors
-/// The head is cut, or not that of a file that this version reads.
-pub fn length(head: &[u8]) -> Result<u64, StateError> {
-    let (magic, rest) = head.split_first_chunk().ok_or(StateError::Foreign)?;
-    if magic != MAGIC {
-        return Err(StateError::Foreign);
-    }
-    let (version, rest) = rest.split_first_chunk().ok_or(StateError::Damaged)?;
-    match u32::from_le_bytes(*version) {
-        OLDEST..=VERSION => {}
-        version => return Err(StateError::Version(version)),
-    }
-    let (length, _) = rest.split_first_chunk().ok_or(StateError::Damaged)?;
-    u64::from_le_bytes(*length)
-        .checked_add(HEAD_BYTES as u64)
-        .ok_or(StateError::Damaged)
-}
-
-/// Fills in the head in front of a body.
-fn seal(out: &mut [u8]) {
-    let length = (out.len() - HEAD_BYTES) as u64;
-    out[..8].copy_from_slice(MAGIC);
-    out[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    out[12..20].copy_from_slice(&length.to_le_bytes());
-    let checksum = checksum(out);
-    out[20..HEAD_BYTES].copy_from_slice(&checksum);
-}
-
-/// The version and the body of a file, if it is whole.
-fn open(bytes: &[u8]) -> Result<(u32, &[u8]), StateError> {
-    let length = length(bytes)?;
-    if bytes.len() as u64 != length || bytes.len() < HEAD_BYTES {
-        return Err(StateError::Damaged);
-    }
-    if bytes[20..HEAD_BYTES] != checksum(bytes) {
-        return Err(StateError::Damaged);
-    }
-    let version = u32::from(bytes[8]);
-    Ok((version, &bytes[HEAD_BYTES..]))
-}
-
-fn checksum(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(&bytes[..20]);
-    hash.update(&bytes[HEAD_BYTES..]);
-    hash.finalize().into()
 }

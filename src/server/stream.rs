@@ -164,7 +164,7 @@ fn handle(core: &mut Core, now: Time, key: ConnKey, event: Event<'_>) {
         }
         // RFC 6455, 5.5.1: after a Close of ours, only the peer's Close counts.
         Event::Close { code, .. } => closed_by_peer(core, now, key, code),
-        _ if begun => {}
+        _ if begun || core.leaving.is_handed_over() => {}
         Event::Text(_) | Event::Binary(_) if core.echo => echo::answer(core, now, key, &event),
         Event::Text(text) if core.behind.keeps(key) => {
             core.behind.push(key, Item::Text((*text).into()));

@@ -20,19 +20,31 @@ impl World {
     /// The process ends, and after a while the next one begins.
     pub fn succeed(&mut self, death: Death) {
         let keeps = !self.config.state_file.as_os_str().is_empty() && death != Death::Kill;
-        let state = keeps.then(|| self.server.save(self.now));
+        let state = keeps.then(|| {
+            let mut bytes = Vec::new();
+            let written = self.server.save(self.now, &mut bytes).expect("memory");
+            assert_eq!(written, bytes.len() as u64);
+            bytes
+        });
         let state = state.and_then(|bytes| self.store(bytes));
+        if death == Death::Restart {
+            self.say_goodbye();
+        }
         let knows = state.as_ref().is_some_and(|(_, whole)| *whole);
         self.log(|| format!("{death:?}: the next process knows of this one: {knows}"));
         self.network.die(&mut self.dice, death == Death::Restart);
         self.dialed.clear();
         self.resolving = false;
         self.draining = false;
+        self.doors_closed = false;
         self.rest_a_while();
         let config = self.config.clone();
         self.server = Server::new(config, self.dice.bytes(), self.now);
         if let Some((bytes, whole)) = state {
-            let restored = self.server.restore(self.now, &bytes);
+            let restored = {
+                let length = bytes.len() as u64;
+                self.server.restore(self.now, &mut &bytes[..], length)
+            };
             assert_eq!(restored.is_ok(), whole, "{restored:?}");
         }
         let life = self.lives.last().copied().unwrap_or(0);

@@ -90,6 +90,7 @@ pub fn play(seed: u64, trace: bool) -> Report {
         resolving: false,
         tight,
         draining: false,
+        doors_closed: false,
         stopping: false,
         heard: 0,
         lives: vec![0],
@@ -315,14 +316,38 @@ impl Cast {
     fn change(&mut self, world: &mut World) {
         let way = world.dice.pick(&[Death::Restart, Death::Stop, Death::Kill]);
         match way {
-            Death::Restart => world.server.handle_restart(world.now),
-            Death::Stop => world.server.handle_shutdown(world.now),
+            Death::Restart => {
+                world.server.handle_restart(world.now);
+                self.settle(world);
+            }
+            Death::Stop => {
+                world.server.handle_shutdown(world.now);
+                self.drain(world);
+            }
             Death::Kill => {}
         }
-        if way != Death::Kill {
-            self.drain(world);
-        }
         world.succeed(way);
+    }
+
+    /// Until another process may take over.
+    fn settle(&mut self, world: &mut World) {
+        world.draining = true;
+        world.network.note_stop();
+        let began = world.now.ms;
+        for _ in 0..2_000 {
+            if world.doors_closed && world.server.may_hand_over(world.now) {
+                return;
+            }
+            self.act(world);
+            world.turn();
+            if !world.doors_closed && world.server.is_settled() {
+                world.doors_closed = true;
+                world.server.handle_doors_closed(world.now);
+            }
+            let ms = world.dice.below(30) as u64;
+            world.pass(ms);
+        }
+        panic!("not settled after {} ms", world.now.ms - began);
     }
 
     fn report(&self, world: &World) -> Report {

@@ -40,6 +40,8 @@ pub struct World {
     pub tight: bool,
     /// The server has begun to stop.
     pub draining: bool,
+    /// Nobody listens: another process is to take over.
+    pub doors_closed: bool,
     /// What is being read may come of a server that stops, or is cut off by its end.
     pub stopping: bool,
     /// The process that it comes of.
@@ -79,7 +81,9 @@ impl World {
     /// One turn at the present time.
     pub fn turn(&mut self) {
         self.take_events();
-        self.accept();
+        if !self.doors_closed {
+            self.accept();
+        }
         self.read();
         let due = self
             .server
@@ -144,6 +148,18 @@ impl World {
         // It says so at once, and lets go when that is read or `close_timeout_ms` is over.
         let most_ms = self.config.close_timeout_ms + STEP_MS;
         self.network.ended_behind_leap(id, most_ms)
+    }
+
+    /// Turns of a server whose successor goes on already: it only writes.
+    pub fn say_goodbye(&mut self) {
+        self.server.handle_handed_over(self.now);
+        for _ in 0..self.dice.below(4) {
+            self.take_events();
+            self.act();
+            let writes = self.dice.below(20);
+            self.flush(writes);
+        }
+        self.act();
     }
 
     fn take_events(&mut self) {

@@ -49,7 +49,7 @@ pub use limits::CallbackLimits;
 pub use message::Message;
 pub use outcome::{Answer, Failure, GivenUp, REMEMBERED, Refused};
 pub use request::Signing;
-pub use saved::check;
+pub use saved::{SavedMessage, decode as decode_saved};
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -65,7 +65,7 @@ use self::request::{Recipient, webhook_id};
 use self::verdict::{Blame, Verdict};
 use crate::base::outbox::Written;
 use crate::base::random::Random;
-use crate::base::record::Damaged;
+use crate::base::record::Writer;
 use crate::base::time::Time;
 use crate::wire::url::HttpUrl;
 
@@ -204,6 +204,16 @@ impl Callbacks {
         self.drain();
     }
 
+    /// Sends nothing more, and takes messages as ever: another process will send them.
+    pub fn pause(&mut self) {
+        self.keeping = true;
+    }
+
+    /// Forgets what [`Callbacks::save`] wrote.
+    pub fn forget_saved(&mut self) {
+        self.queue = Queue::new(self.limits);
+    }
+
     /// The time for finishing is over: gives everything up, or, after
     /// [`Callbacks::keep`], puts back what is out.
     pub fn abandon(&mut self, now: Time) {
@@ -232,30 +242,25 @@ impl Callbacks {
         }
     }
 
-    /// Appends what is queued to `out`. What is out counts as queued: nobody
+    /// Writes what is queued to `out`. What is out counts as queued: nobody
     /// knows its fate, and the app can tell a second attempt by its `webhook-id`.
-    pub fn save(&mut self, now: Time, out: &mut Vec<u8>) {
+    pub fn save(&mut self, now: Time, out: &mut Writer<'_>) {
         self.keep();
         self.abandon(now);
         saved::encode(now, self.queue.queued(), out);
     }
 
-    /// Queues what [`Callbacks::save`] wrote, and returns how many messages it
-    /// was. `tag` gives each the tag that it is to have now for the one it had.
-    /// They grow old as before. Whose they were is not known any more, so they
-    /// count for nobody's share.
-    ///
-    /// # Errors
-    /// No relay can have written the bytes. Nothing is queued then.
-    pub fn restore(
-        &mut self,
-        now: Time,
-        bytes: &[u8],
-        tag: impl Fn(u64) -> u64,
-    ) -> Result<usize, Damaged> {
-        let count = saved::restore(now, bytes, tag, &mut self.queue)?;
+    /// Queues what [`Callbacks::save`] wrote, as [`decode_saved`] read it. `tag`
+    /// gives each the tag that it is to have now for the one it had. They grow old
+    /// as before. Whose they were is not known any more, so they count for
+    /// nobody's share.
+    pub fn restore(&mut self, now: Time, messages: Vec<SavedMessage>, tag: impl Fn(u64) -> u64) {
+        for saved in messages {
+            let queued_ms = now.from_unix_ms(saved.queued_unix_ms);
+            let (webhook_id, tag) = (saved.webhook_id, tag(saved.tag));
+            self.queue.push(queued_ms, saved.message(tag), webhook_id);
+        }
         self.dispatch(now);
-        Ok(count)
     }
 
     /// Whether nothing is left of anything.

@@ -1,32 +1,31 @@
 //! The queue as bytes: what the app has not taken outlives the process.
 //!
-//! Read whole and judged before anything of it is queued. The number of
+//! Read as a whole and judged before anything of it is queued. The number of
 //! attempts so far is not kept: the next process meets the app afresh. Called
 //! by `Callbacks`.
 
 use super::message::{Message, Pending};
-use super::queue::Queue;
 use crate::base::names::SessionId;
-use crate::base::record::{Damaged, Record, put_bytes, put_u64, put_u128};
+use crate::base::record::{Damaged, Record, Writer, put_bytes, put_u64, put_u128};
 use crate::base::time::Time;
 
 /// The least that a message takes.
 const MESSAGE_BYTES: usize = 56;
 
 /// A message for the app, as it was queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SavedMessage<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedMessage {
     pub session: SessionId,
     pub webhook_id: u128,
     pub queued_unix_ms: u64,
-    pub body: &'a str,
+    pub body: String,
     /// That of the process before.
     pub tag: u64,
 }
 
-impl SavedMessage<'_> {
+impl SavedMessage {
     /// The message to be queued again, under another tag.
-    pub fn message(&self, tag: u64) -> Message {
+    pub fn message(self, tag: u64) -> Message {
         Message {
             session: self.session,
             // The next process knows no addresses yet.
@@ -37,11 +36,11 @@ impl SavedMessage<'_> {
     }
 }
 
-/// Appends the messages, oldest first, to `out`.
+/// Writes the messages, oldest first, to `out`.
 pub fn encode<'a>(
     now: Time,
     messages: impl ExactSizeIterator<Item = &'a Pending>,
-    out: &mut Vec<u8>,
+    out: &mut Writer<'_>,
 ) {
     put_u64(out, messages.len() as u64);
     for pending in messages {
@@ -57,8 +56,7 @@ pub fn encode<'a>(
 ///
 /// # Errors
 /// No relay can have written them.
-pub fn decode(bytes: &[u8]) -> Result<Vec<SavedMessage<'_>>, Damaged> {
-    let mut record = Record::new(bytes);
+pub fn decode(record: &mut Record<'_>) -> Result<Vec<SavedMessage>, Damaged> {
     let count = record.count(MESSAGE_BYTES)?;
     let mut messages = Vec::with_capacity(count);
     for _ in 0..count {
@@ -70,35 +68,5 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<SavedMessage<'_>>, Damaged> {
             body: record.text()?,
         });
     }
-    match record.is_empty() {
-        true => Ok(messages),
-        false => Err(Damaged),
-    }
-}
-
-/// Queues the messages again, each under the tag that `tag` gives for the one it
-/// had, and returns how many there were.
-///
-/// # Errors
-/// No relay can have written them. Nothing is queued then.
-pub fn restore(
-    now: Time,
-    bytes: &[u8],
-    tag: impl Fn(u64) -> u64,
-    queue: &mut Queue,
-) -> Result<usize, Damaged> {
-    let messages = decode(bytes)?;
-    for saved in &messages {
-        let queued_ms = now.from_unix_ms(saved.queued_unix_ms);
-        queue.push(queued_ms, saved.message(tag(saved.tag)), saved.webhook_id);
-    }
-    Ok(messages.len())
-}
-
-/// Whether the messages can be read.
-///
-/// # Errors
-/// It cannot.
-pub fn check(bytes: &[u8]) -> Result<(), Damaged> {
-    decode(bytes).map(drop)
+    Ok(messages)
 }

@@ -2,7 +2,8 @@
 
 use super::rig::{LIMITS, OK, Rig, taken};
 use crate::base::names::SessionId;
-use crate::server::callback::Answer;
+use crate::base::record::{self, Damaged};
+use crate::server::callback::{Answer, decode_saved};
 use crate::wire::signature::{Covered, Direction, Secret};
 
 #[test]
@@ -246,12 +247,11 @@ fn what_is_kept_is_finished_by_the_next_relay_in_order_with_the_same_ids() {
     rig.pump();
     assert!(rig.callbacks.is_idle() && rig.open().is_empty());
     assert_eq!(rig.results(), [taken(204)], "nobody is told a lie");
-    let mut bytes = Vec::new();
-    rig.callbacks.save(rig.now, &mut bytes);
+    let bytes = record::written(|out| rig.callbacks.save(rig.now, out));
 
     let mut next = Rig::new(LIMITS);
     next.now = next.now.plus(1_000);
-    assert_eq!(next.callbacks.restore(next.now, &bytes, |_| 0), Ok(2));
+    assert_eq!(restore(&mut next, &bytes), Ok(2));
     next.pump();
     next.accept(0);
     let again = next.request(0).unwrap();
@@ -263,11 +263,7 @@ fn what_is_kept_is_finished_by_the_next_relay_in_order_with_the_same_ids() {
 
     for cut in 0..bytes.len() {
         let mut none = Rig::new(LIMITS);
-        assert!(
-            none.callbacks
-                .restore(none.now, &bytes[..cut], |_| 0)
-                .is_err()
-        );
+        assert_eq!(restore(&mut none, &bytes[..cut]), Err(Damaged));
         assert!(none.callbacks.is_idle());
     }
 }
@@ -286,21 +282,19 @@ fn what_is_answered_as_far_as_the_status_is_not_kept() {
     rig.callbacks.abandon(rig.now);
     rig.pump();
     assert_eq!(rig.results(), [taken(200)]);
-    let mut bytes = Vec::new();
-    rig.callbacks.save(rig.now, &mut bytes);
+    let bytes = record::written(|out| rig.callbacks.save(rig.now, out));
     let mut next = Rig::new(LIMITS);
-    assert_eq!(next.callbacks.restore(next.now, &bytes, |_| 0), Ok(1));
+    assert_eq!(restore(&mut next, &bytes), Ok(1));
 }
 
 #[test]
 fn a_kept_message_is_given_up_at_its_old_age() {
     let mut rig = Rig::new(LIMITS);
     rig.enqueue(1, "a").unwrap();
-    let mut bytes = Vec::new();
-    rig.callbacks.save(rig.now, &mut bytes);
+    let bytes = record::written(|out| rig.callbacks.save(rig.now, out));
     let mut next = Rig::new(LIMITS);
     next.now = next.now.plus(LIMITS.give_up_ms - 1_000);
-    next.callbacks.restore(next.now, &bytes, |_| 0).unwrap();
+    restore(&mut next, &bytes).unwrap();
     next.pump();
     next.refuse(0);
     next.now = next.now.plus(1_000);
@@ -308,4 +302,12 @@ fn a_kept_message_is_given_up_at_its_old_age() {
     next.pump();
     assert!(next.callbacks.is_idle());
     assert_eq!(next.callbacks.counters().given_up, 1);
+}
+
+/// Takes over what another saved; how many messages it was.
+fn restore(rig: &mut Rig, bytes: &[u8]) -> Result<usize, Damaged> {
+    let messages = record::read(bytes, decode_saved)?;
+    let count = messages.len();
+    rig.callbacks.restore(rig.now, messages, |_| 0);
+    Ok(count)
 }
