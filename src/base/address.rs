@@ -20,6 +20,9 @@ pub struct AddressKey(NonZeroU64);
 pub struct SiteKey(u64);
 
 impl AddressKey {
+    /// The first in their order.
+    pub const LEAST: AddressKey = AddressKey(NonZeroU64::MIN);
+
     /// The key of `address`; none for addresses that no host has.
     pub fn of(address: IpAddr) -> Option<AddressKey> {
         let bits = match address.to_canonical() {

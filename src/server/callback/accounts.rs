@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::limits::CallbackLimits;
-use crate::base::address::AddressKey;
+use crate::base::address::{AddressKey, SiteKey};
 use crate::base::names::SessionId;
 
 /// Whose a message counts as; none is this machine itself.
@@ -45,6 +45,17 @@ impl Account {
     }
 }
 
+/// What the networks of one IPv6 /48 have together: whoever has one has 65,536 addresses.
+#[derive(Default)]
+struct Site {
+    messages: usize,
+    bytes: usize,
+    out: usize,
+}
+
+/// A /48 may have as much of the queue as so many addresses: half of it.
+const SITE_SHARES: usize = 5;
+
 /// All accounts. Nothing is kept of an address that has nothing.
 pub struct Accounts {
     messages_max: usize,
@@ -52,6 +63,7 @@ pub struct Accounts {
     lanes: usize,
     half_of_lanes: usize,
     accounts: HashMap<Owner, Account>,
+    sites: HashMap<SiteKey, Site>,
     ready: BTreeSet<(usize, u64, Owner)>,
 }
 
@@ -64,6 +76,7 @@ impl Accounts {
             lanes: limits.lanes.max(1),
             half_of_lanes: limits.half_of_lanes(),
             accounts: HashMap::new(),
+            sites: HashMap::new(),
             ready: BTreeSet::new(),
         }
     }
@@ -74,10 +87,32 @@ impl Accounts {
         if owner.is_none() {
             return true;
         }
+        if self.site(owner).is_some_and(|site| {
+            site.messages >= SITE_SHARES * self.messages_max
+                || site.bytes + bytes > SITE_SHARES * self.bytes_max
+        }) {
+            return false;
+        }
         self.accounts.get(&owner).is_none_or(|account| {
             account.messages == 0
                 || (account.messages < self.messages_max && account.bytes + bytes <= self.bytes_max)
         })
+    }
+
+    fn site(&self, owner: Owner) -> Option<&Site> {
+        self.sites.get(&owner?.site()?)
+    }
+
+    /// Changes what the /48 of `owner` has, if it is of one.
+    fn change_site(&mut self, owner: Owner, change: impl FnOnce(&mut Site)) {
+        let Some(key) = owner.and_then(AddressKey::site) else {
+            return;
+        };
+        let site = self.sites.entry(key).or_default();
+        change(site);
+        if site.messages + site.out == 0 {
+            self.sites.remove(&key);
+        }
     }
 
     /// Exchanges of `owner` that are under way.
@@ -99,7 +134,10 @@ impl Accounts {
             ..=1 => self.lanes,
             _ => self.half_of_lanes,
         };
-        let may = move |&&(out, _, owner): &&(usize, u64, Owner)| owner.is_none() || out < most;
+        let may = move |&&(out, _, owner): &&(usize, u64, Owner)| {
+            let out = self.site(owner).map_or(out, |site| site.out);
+            owner.is_none() || out < most
+        };
         self.ready
             .iter()
             .filter(may)
@@ -117,6 +155,10 @@ impl Accounts {
 
     /// One more message is queued.
     pub fn add_message(&mut self, owner: Owner, bytes: usize) {
+        self.change_site(owner, |site| {
+            site.messages += 1;
+            site.bytes += bytes;
+        });
         self.change(owner, |account| {
             account.messages += 1;
             account.bytes += bytes;
@@ -125,6 +167,10 @@ impl Accounts {
 
     /// A message has left the queue.
     pub fn remove_message(&mut self, owner: Owner, bytes: usize) {
+        self.change_site(owner, |site| {
+            site.messages -= 1;
+            site.bytes -= bytes;
+        });
         self.change(owner, |account| {
             account.messages -= 1;
             account.bytes -= bytes;
@@ -147,6 +193,7 @@ impl Accounts {
 
     /// An exchange begins: it is this session's turn.
     pub fn begin(&mut self, turn: Turn) {
+        self.change_site(turn.owner, |site| site.out += 1);
         self.change(turn.owner, |account| {
             account.turns.remove(&turn.number);
             account.out += 1;
@@ -155,6 +202,7 @@ impl Accounts {
 
     /// An exchange is over.
     pub fn end(&mut self, owner: Owner) {
+        self.change_site(owner, |site| site.out -= 1);
         self.change(owner, |account| account.out -= 1);
     }
 

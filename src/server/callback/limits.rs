@@ -26,8 +26,8 @@ pub struct CallbackLimits {
     pub answer_bytes_max: usize,
 }
 
-/// An address has one of so many shares of the queue. The 16 shares of an IPv6
-/// /48 are more than there are, so that networks need no count of their own.
+/// An address has one of so many shares of the queue. How many an IPv6 /48 has is
+/// in `accounts`.
 const SHARES: usize = 10;
 
 impl CallbackLimits {

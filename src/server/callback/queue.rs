@@ -142,6 +142,7 @@ impl Queue {
     /// From now on shares do not count, and whatever waits has room.
     pub fn leave(&mut self) {
         self.leaving = true;
+        self.waiting.release();
     }
 
     /// Queues a message at the end of its session's line, whether there is room or not.

@@ -5,10 +5,11 @@
 //! addresses take turns, so that one with many waiting streams is one among the
 //! others. It knows no limits: whoever asks says what fits. Called by `queue`.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::accounts::Owner;
 use super::message::Message;
+use crate::base::address::{AddressKey, SiteKey};
 use crate::base::names::SessionId;
 
 /// Which limit a message would pass.
@@ -54,6 +55,8 @@ pub struct Waiting {
     sessions: HashMap<SessionId, OfSession>,
     places: HashMap<u64, (Owner, SessionId, u64)>,
     round: VecDeque<Owner>,
+    /// Those out of the round that may wait for their IPv6 /48 to have room.
+    parked: BTreeSet<(SiteKey, AddressKey)>,
     next_ticket: u64,
     /// The next of the round waits for room in the whole queue.
     whole: bool,
@@ -109,6 +112,22 @@ impl Waiting {
             self.line_up(ticket, waiter);
         }
         self.take_part(owner);
+        self.take_part_of_site(owner);
+    }
+
+    /// Something of the /48 of `owner` has left: one of those that wait for that has a turn.
+    fn take_part_of_site(&mut self, owner: Owner) {
+        let Some(site) = owner.and_then(AddressKey::site) else {
+            return;
+        };
+        while let Some(&(of, address)) = self.parked.range((site, AddressKey::LEAST)..).next()
+            && of == site
+        {
+            self.parked.remove(&(of, address));
+            if self.lines.contains_key(&Some(address)) {
+                return self.take_part(Some(address));
+            }
+        }
     }
 
     /// The next message that there is room for, by what `limit` says of each.
@@ -140,6 +159,11 @@ impl Waiting {
                 Some(Limit::Address) => {
                     line.in_round = false;
                     self.round.pop_front();
+                    if let Some(address) = owner
+                        && let Some(site) = address.site()
+                    {
+                        self.parked.insert((site, address));
+                    }
                 }
                 Some(Limit::Whole) => {
                     self.whole = true;
@@ -155,6 +179,19 @@ impl Waiting {
             }
         }
         None
+    }
+
+    /// Shares count no longer: whoever waits for one has a turn.
+    pub fn release(&mut self) {
+        let known = self.sessions.values_mut();
+        let held: Vec<_> = known
+            .flat_map(|known| std::mem::take(&mut known.held))
+            .collect();
+        for (ticket, waiter) in held {
+            self.line_up(ticket, waiter);
+        }
+        let owners: Vec<_> = self.lines.keys().copied().collect();
+        owners.into_iter().for_each(|owner| self.take_part(owner));
     }
 
     fn line_up(&mut self, ticket: u64, waiter: Waiter) {
