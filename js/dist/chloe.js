@@ -46,23 +46,20 @@
   var KEY = "chloe.transport";
   var MEMORY_MS = 3e5;
   function recall() {
-    try {
-      const [name, until] = (sessionStorage.getItem(KEY) || "").split(" ");
-      return +until > Date.now() ? name : void 0;
-    } catch (_error) {
-      return void 0;
-    }
+    const [name, until] = (withStorage((storage) => storage.getItem(KEY)) || "").split(" ");
+    return +until > Date.now() ? name : void 0;
   }
   function remember(name) {
-    try {
-      sessionStorage.setItem(KEY, name + " " + (Date.now() + MEMORY_MS));
-    } catch (_error) {
-    }
+    withStorage((storage) => storage.setItem(KEY, name + " " + (Date.now() + MEMORY_MS)));
   }
   function forget() {
+    withStorage((storage) => storage.removeItem(KEY));
+  }
+  function withStorage(use) {
     try {
-      sessionStorage.removeItem(KEY);
+      return use(sessionStorage);
     } catch (_error) {
+      return void 0;
     }
   }
 
@@ -114,14 +111,9 @@
       this.state = "closed";
       this.transportName = null;
       this._candidates = [];
-      this._passedOver = false;
       /** Grows whenever `current` changes, so that a late call of a former one is known. */
       this._generation = 0;
       this._backoff = new Backoff();
-      this._connectedAt = 0;
-      this._heardAt = 0;
-      /** The longest silence of a healthy connection; 0: not known. */
-      this._silenceMs = 0;
       this._silent = () => this._lose(failure("silent", "Chloe was silent for too long.", true));
       /** The page may have slept, or changed networks: no reason to wait any longer. */
       this._wake = (event) => {
@@ -216,7 +208,7 @@
       if (this._passedOver) remember(candidate.transportName);
       this._proven = candidate;
       this._connectedAt = Date.now();
-      this._silenceMs = answer.heartbeat ? 2 * answer.heartbeat + SILENCE_GRACE_MS : 0;
+      this._silenceMs = answer.heartbeat && 2 * answer.heartbeat + SILENCE_GRACE_MS;
       this._watch();
       this.transport = this._current;
       this.transportName = candidate.transportName;
@@ -293,7 +285,7 @@
     }
     /** All names that were added. */
     names() {
-      return Array.from(this._lists.keys());
+      return [...this._lists.keys()];
     }
   };
 
@@ -430,11 +422,9 @@
     constructor(_link) {
       this._link = _link;
       this.window = 1;
-      this._closed = false;
       /** What is asked of Chloe itself, and what is for the app, which may take its time. */
       this._asks = { queue: [] };
       this._messages = { queue: [] };
-      this._polling = false;
       this._batch = 0;
       this._backoff = new Backoff();
       this._timers = [];
@@ -526,7 +516,7 @@
       const count = (tries.get(message) || 0) + 1;
       tries.set(message, count);
       if (count === TRIES_MAX) {
-        const sentence = "A message is given up: it got no answer " + count + " times.";
+        const sentence = "A message was dropped: no answer " + count + " times.";
         this._link.receive([refusal("not_sent", sentence, message)]);
       }
     }
@@ -548,7 +538,7 @@
   };
   var CLOSED = { callbacks: { onmessage: nothing }, listenForMessages: nothing, response: nothing };
   var requestCount = 0;
-  var _JsonpTransport = class _JsonpTransport extends PollingTransport {
+  var JsonpTransport = class extends PollingTransport {
     constructor(link) {
       super(link);
       this.callbacks = {
@@ -559,8 +549,7 @@
         }
       };
       this._number = 1;
-      this._polls = false;
-      this._scripts = [];
+      this._scripts = /* @__PURE__ */ new Set();
       /** The answers that came while their script ran, by the key of their request. */
       this._answers = {};
       const { connections } = home();
@@ -577,7 +566,7 @@
     static response(message) {
       const running = document.currentScript;
       const key = (running && running.getAttribute("data-id") || message.id) + "";
-      const connection = _JsonpTransport.connections[parseInt(key, 10)];
+      const connection = home().connections[parseInt(key, 10)];
       if (connection) connection.response(message, key);
     }
     /** The server let go of a poll: it wants the next one. */
@@ -592,7 +581,7 @@
       const { connections } = home();
       connections[number] = CLOSED;
       setTimeout(() => delete connections[number], LINGER_MS);
-      this._scripts.forEach(remove);
+      this._scripts.forEach((script2) => script2.remove());
       super.close();
     }
     /** A script that is held keeps the page from having loaded: polling begins after that. */
@@ -618,7 +607,7 @@
         url = this._urlOf(message);
       }
       if (url.length > URL_LENGTH_MAX) {
-        const sentence = "This is too long for JSONP: a URL has at most " + URL_LENGTH_MAX + " characters.";
+        const sentence = "Too long for JSONP: a URL has at most " + URL_LENGTH_MAX + " characters.";
         setTimeout(() => this._closed || done(refusal("too_long", sentence, message)));
         return;
       }
@@ -626,8 +615,8 @@
       const finish = (answer) => {
         clearTimeout(timer);
         script2.onload = script2.onerror = null;
-        remove(script2);
-        this._scripts = this._scripts.filter((other) => other !== script2);
+        script2.remove();
+        this._scripts.delete(script2);
         if (!this._closed) done(answer);
       };
       const timer = setTimeout(finish, limitMs);
@@ -640,24 +629,20 @@
         finish(answer);
       };
       script2.src = url + "&ts=" + Date.now() + "." + ++requestCount;
-      this._scripts.push(script2);
+      this._scripts.add(script2);
       (document.head || document.documentElement).appendChild(script2);
     }
     _urlOf(message) {
       return urlOf(this._link.address, "http", "/chloe/jsonp.js?data=") + encodeURIComponent(encode(message));
     }
   };
-  _JsonpTransport.transportName = "jsonp";
+  JsonpTransport.transportName = "jsonp";
   /** The open connections by number. Answers name theirs. */
-  _JsonpTransport.connections = {};
-  var JsonpTransport = _JsonpTransport;
+  JsonpTransport.connections = {};
   function home() {
     const scope2 = self;
     const chloe = scope2.Chloe || (scope2.Chloe = {});
     return chloe.JsonpTransport || (chloe.JsonpTransport = JsonpTransport);
-  }
-  function remove(element) {
-    if (element.parentNode) element.parentNode.removeChild(element);
   }
 
   // src/transports/websocket.ts
@@ -702,7 +687,7 @@
   var XhrTransport = class extends PollingTransport {
     constructor() {
       super(...arguments);
-      this._requests = [];
+      this._requests = /* @__PURE__ */ new Set();
     }
     static isEnabled() {
       return typeof XMLHttpRequest !== "undefined" && "withCredentials" in new XMLHttpRequest();
@@ -713,9 +698,9 @@
     }
     _request(message, limitMs, done) {
       const request = new XMLHttpRequest();
-      this._requests.push(request);
+      this._requests.add(request);
       request.onloadend = () => {
-        this._requests = this._requests.filter((other) => other !== request);
+        this._requests.delete(request);
         if (!this._closed) done(answerOf(request));
       };
       request.open("POST", urlOf(this._link.address, "http", "/chloe/xhr"));
@@ -760,8 +745,6 @@
       this._waiters = [];
       /** Whether the page knows that there is no connection: it is told once, not at each attempt. */
       this._toldOfLoss = true;
-      /** The address proved good: from then on the loss of a connection is nothing to complain of. */
-      this._hasConnected = false;
       this._positions = new Positions();
       this._outbox = new Outbox(() => this._connector.transport, (error) => this._raise(error));
       this._idCount = 0;
@@ -798,7 +781,7 @@
       this._connector.stop();
     }
     send(data, options = {}) {
-      if (typeof data !== "string") throw new TypeError("Chloe sends strings. Use JSON.stringify for anything else.");
+      if (typeof data !== "string") throw new TypeError("send() takes a string. Use JSON.stringify().");
       return this._outbox.add(this._nextId(), data, options.timeoutMs || options.timeout_ms);
     }
     position(channel) {
@@ -806,9 +789,9 @@
     }
     subscribe(channel, callback, options = {}) {
       if (typeof channel !== "string" || callback && typeof callback !== "function") {
-        throw new TypeError("subscribe() takes the name of a channel and a function.");
+        throw new TypeError("subscribe() takes a channel name and a function.");
       }
-      if (wellFormed(channel) !== channel) throw new TypeError("A channel name cannot contain half of a surrogate pair.");
+      if (wellFormed(channel) !== channel) throw new TypeError("A channel name cannot contain half a surrogate pair.");
       const isNew = !this._subscriptions.has(channel);
       this._subscriptions.add(channel, callback);
       if (!isNew) return;
@@ -880,13 +863,14 @@
       this._hasConnected = true;
       this._toldOfLoss = false;
       const tell = [];
-      Object.keys(channels).forEach((channel) => {
+      const told = new Set(Object.keys(channels));
+      told.forEach((channel) => {
         const wanted = channel === ALL || channel === SESSION || this._subscriptions.has(channel);
         if (!wanted) this._ask(false, channel);
         else tell.push(this._settle(channel, channels[channel]));
       });
       this._subscriptions.names().forEach((channel) => {
-        if (!Object.prototype.hasOwnProperty.call(channels, channel)) this._ask(true, channel);
+        if (!told.has(channel)) this._ask(true, channel);
       });
       this._outbox.flush();
       tell.forEach((each) => each());
@@ -993,7 +977,7 @@
   Chloe.JsonpTransport = JsonpTransport;
   function transportOf(choice) {
     const found = typeof choice === "string" ? TRANSPORTS.filter((one) => one.transportName === choice)[0] : choice;
-    if (!found) throw new TypeError('There is no transport "' + choice + '", but websocket, xhr and jsonp.');
+    if (!found) throw new TypeError('No transport "' + choice + '", but websocket, xhr and jsonp.');
     return found;
   }
 

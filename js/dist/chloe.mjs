@@ -44,23 +44,20 @@ var Backoff = class {
 var KEY = "chloe.transport";
 var MEMORY_MS = 3e5;
 function recall() {
-  try {
-    const [name, until] = (sessionStorage.getItem(KEY) || "").split(" ");
-    return +until > Date.now() ? name : void 0;
-  } catch (_error) {
-    return void 0;
-  }
+  const [name, until] = (withStorage((storage) => storage.getItem(KEY)) || "").split(" ");
+  return +until > Date.now() ? name : void 0;
 }
 function remember(name) {
-  try {
-    sessionStorage.setItem(KEY, name + " " + (Date.now() + MEMORY_MS));
-  } catch (_error) {
-  }
+  withStorage((storage) => storage.setItem(KEY, name + " " + (Date.now() + MEMORY_MS)));
 }
 function forget() {
+  withStorage((storage) => storage.removeItem(KEY));
+}
+function withStorage(use) {
   try {
-    sessionStorage.removeItem(KEY);
+    return use(sessionStorage);
   } catch (_error) {
+    return void 0;
   }
 }
 
@@ -112,14 +109,9 @@ var Connector = class {
     this.state = "closed";
     this.transportName = null;
     this._candidates = [];
-    this._passedOver = false;
     /** Grows whenever `current` changes, so that a late call of a former one is known. */
     this._generation = 0;
     this._backoff = new Backoff();
-    this._connectedAt = 0;
-    this._heardAt = 0;
-    /** The longest silence of a healthy connection; 0: not known. */
-    this._silenceMs = 0;
     this._silent = () => this._lose(failure("silent", "Chloe was silent for too long.", true));
     /** The page may have slept, or changed networks: no reason to wait any longer. */
     this._wake = (event) => {
@@ -214,7 +206,7 @@ var Connector = class {
     if (this._passedOver) remember(candidate.transportName);
     this._proven = candidate;
     this._connectedAt = Date.now();
-    this._silenceMs = answer.heartbeat ? 2 * answer.heartbeat + SILENCE_GRACE_MS : 0;
+    this._silenceMs = answer.heartbeat && 2 * answer.heartbeat + SILENCE_GRACE_MS;
     this._watch();
     this.transport = this._current;
     this.transportName = candidate.transportName;
@@ -291,7 +283,7 @@ var Callbacks = class {
   }
   /** All names that were added. */
   names() {
-    return Array.from(this._lists.keys());
+    return [...this._lists.keys()];
   }
 };
 
@@ -428,11 +420,9 @@ var PollingTransport = class {
   constructor(_link) {
     this._link = _link;
     this.window = 1;
-    this._closed = false;
     /** What is asked of Chloe itself, and what is for the app, which may take its time. */
     this._asks = { queue: [] };
     this._messages = { queue: [] };
-    this._polling = false;
     this._batch = 0;
     this._backoff = new Backoff();
     this._timers = [];
@@ -524,7 +514,7 @@ var PollingTransport = class {
     const count = (tries.get(message) || 0) + 1;
     tries.set(message, count);
     if (count === TRIES_MAX) {
-      const sentence = "A message is given up: it got no answer " + count + " times.";
+      const sentence = "A message was dropped: no answer " + count + " times.";
       this._link.receive([refusal("not_sent", sentence, message)]);
     }
   }
@@ -546,7 +536,7 @@ var nothing = () => {
 };
 var CLOSED = { callbacks: { onmessage: nothing }, listenForMessages: nothing, response: nothing };
 var requestCount = 0;
-var _JsonpTransport = class _JsonpTransport extends PollingTransport {
+var JsonpTransport = class extends PollingTransport {
   constructor(link) {
     super(link);
     this.callbacks = {
@@ -557,8 +547,7 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
       }
     };
     this._number = 1;
-    this._polls = false;
-    this._scripts = [];
+    this._scripts = /* @__PURE__ */ new Set();
     /** The answers that came while their script ran, by the key of their request. */
     this._answers = {};
     const { connections } = home();
@@ -575,7 +564,7 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
   static response(message) {
     const running = document.currentScript;
     const key = (running && running.getAttribute("data-id") || message.id) + "";
-    const connection = _JsonpTransport.connections[parseInt(key, 10)];
+    const connection = home().connections[parseInt(key, 10)];
     if (connection) connection.response(message, key);
   }
   /** The server let go of a poll: it wants the next one. */
@@ -590,7 +579,7 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
     const { connections } = home();
     connections[number] = CLOSED;
     setTimeout(() => delete connections[number], LINGER_MS);
-    this._scripts.forEach(remove);
+    this._scripts.forEach((script) => script.remove());
     super.close();
   }
   /** A script that is held keeps the page from having loaded: polling begins after that. */
@@ -616,7 +605,7 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
       url2 = this._urlOf(message);
     }
     if (url2.length > URL_LENGTH_MAX) {
-      const sentence = "This is too long for JSONP: a URL has at most " + URL_LENGTH_MAX + " characters.";
+      const sentence = "Too long for JSONP: a URL has at most " + URL_LENGTH_MAX + " characters.";
       setTimeout(() => this._closed || done(refusal("too_long", sentence, message)));
       return;
     }
@@ -624,8 +613,8 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
     const finish = (answer) => {
       clearTimeout(timer);
       script.onload = script.onerror = null;
-      remove(script);
-      this._scripts = this._scripts.filter((other) => other !== script);
+      script.remove();
+      this._scripts.delete(script);
       if (!this._closed) done(answer);
     };
     const timer = setTimeout(finish, limitMs);
@@ -638,24 +627,20 @@ var _JsonpTransport = class _JsonpTransport extends PollingTransport {
       finish(answer);
     };
     script.src = url2 + "&ts=" + Date.now() + "." + ++requestCount;
-    this._scripts.push(script);
+    this._scripts.add(script);
     (document.head || document.documentElement).appendChild(script);
   }
   _urlOf(message) {
     return urlOf(this._link.address, "http", "/chloe/jsonp.js?data=") + encodeURIComponent(encode(message));
   }
 };
-_JsonpTransport.transportName = "jsonp";
+JsonpTransport.transportName = "jsonp";
 /** The open connections by number. Answers name theirs. */
-_JsonpTransport.connections = {};
-var JsonpTransport = _JsonpTransport;
+JsonpTransport.connections = {};
 function home() {
   const scope = self;
   const chloe = scope.Chloe || (scope.Chloe = {});
   return chloe.JsonpTransport || (chloe.JsonpTransport = JsonpTransport);
-}
-function remove(element) {
-  if (element.parentNode) element.parentNode.removeChild(element);
 }
 
 // src/transports/websocket.ts
@@ -700,7 +685,7 @@ WebSocketTransport.transportName = "websocket";
 var XhrTransport = class extends PollingTransport {
   constructor() {
     super(...arguments);
-    this._requests = [];
+    this._requests = /* @__PURE__ */ new Set();
   }
   static isEnabled() {
     return typeof XMLHttpRequest !== "undefined" && "withCredentials" in new XMLHttpRequest();
@@ -711,9 +696,9 @@ var XhrTransport = class extends PollingTransport {
   }
   _request(message, limitMs, done) {
     const request = new XMLHttpRequest();
-    this._requests.push(request);
+    this._requests.add(request);
     request.onloadend = () => {
-      this._requests = this._requests.filter((other) => other !== request);
+      this._requests.delete(request);
       if (!this._closed) done(answerOf(request));
     };
     request.open("POST", urlOf(this._link.address, "http", "/chloe/xhr"));
@@ -758,8 +743,6 @@ var Chloe = class {
     this._waiters = [];
     /** Whether the page knows that there is no connection: it is told once, not at each attempt. */
     this._toldOfLoss = true;
-    /** The address proved good: from then on the loss of a connection is nothing to complain of. */
-    this._hasConnected = false;
     this._positions = new Positions();
     this._outbox = new Outbox(() => this._connector.transport, (error) => this._raise(error));
     this._idCount = 0;
@@ -796,7 +779,7 @@ var Chloe = class {
     this._connector.stop();
   }
   send(data, options = {}) {
-    if (typeof data !== "string") throw new TypeError("Chloe sends strings. Use JSON.stringify for anything else.");
+    if (typeof data !== "string") throw new TypeError("send() takes a string. Use JSON.stringify().");
     return this._outbox.add(this._nextId(), data, options.timeoutMs || options.timeout_ms);
   }
   position(channel) {
@@ -804,9 +787,9 @@ var Chloe = class {
   }
   subscribe(channel, callback, options = {}) {
     if (typeof channel !== "string" || callback && typeof callback !== "function") {
-      throw new TypeError("subscribe() takes the name of a channel and a function.");
+      throw new TypeError("subscribe() takes a channel name and a function.");
     }
-    if (wellFormed(channel) !== channel) throw new TypeError("A channel name cannot contain half of a surrogate pair.");
+    if (wellFormed(channel) !== channel) throw new TypeError("A channel name cannot contain half a surrogate pair.");
     const isNew = !this._subscriptions.has(channel);
     this._subscriptions.add(channel, callback);
     if (!isNew) return;
@@ -878,13 +861,14 @@ var Chloe = class {
     this._hasConnected = true;
     this._toldOfLoss = false;
     const tell = [];
-    Object.keys(channels).forEach((channel) => {
+    const told = new Set(Object.keys(channels));
+    told.forEach((channel) => {
       const wanted = channel === ALL || channel === SESSION || this._subscriptions.has(channel);
       if (!wanted) this._ask(false, channel);
       else tell.push(this._settle(channel, channels[channel]));
     });
     this._subscriptions.names().forEach((channel) => {
-      if (!Object.prototype.hasOwnProperty.call(channels, channel)) this._ask(true, channel);
+      if (!told.has(channel)) this._ask(true, channel);
     });
     this._outbox.flush();
     tell.forEach((each) => each());
@@ -991,7 +975,7 @@ Chloe.XhrTransport = XhrTransport;
 Chloe.JsonpTransport = JsonpTransport;
 function transportOf(choice) {
   const found = typeof choice === "string" ? TRANSPORTS.filter((one) => one.transportName === choice)[0] : choice;
-  if (!found) throw new TypeError('There is no transport "' + choice + '", but websocket, xhr and jsonp.');
+  if (!found) throw new TypeError('No transport "' + choice + '", but websocket, xhr and jsonp.');
   return found;
 }
 

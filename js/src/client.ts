@@ -49,7 +49,7 @@ export class Chloe {
   private _toldOfLoss = true;
 
   /** The address proved good: from then on the loss of a connection is nothing to complain of. */
-  private _hasConnected = false;
+  private _hasConnected?: boolean;
   private _session?: string;
   private _positions = new Positions();
   private _outbox = new Outbox(() => this._connector.transport, (error) => this._raise(error));
@@ -94,7 +94,7 @@ export class Chloe {
   }
 
   send(data: string, options: SendOptions = {}): Promise<unknown> {
-    if (typeof data !== 'string') throw new TypeError('Chloe sends strings. Use JSON.stringify for anything else.');
+    if (typeof data !== 'string') throw new TypeError('send() takes a string. Use JSON.stringify().');
     return this._outbox.add(this._nextId(), data, options.timeoutMs || options.timeout_ms);
   }
 
@@ -104,10 +104,10 @@ export class Chloe {
 
   subscribe(channel: string, callback?: Callback, options: { since?: string } = {}): void {
     if (typeof channel !== 'string' || (callback && typeof callback !== 'function')) {
-      throw new TypeError('subscribe() takes the name of a channel and a function.');
+      throw new TypeError('subscribe() takes a channel name and a function.');
     }
     // As U+FFFD two names would be one.
-    if (wellFormed(channel) !== channel) throw new TypeError('A channel name cannot contain half of a surrogate pair.');
+    if (wellFormed(channel) !== channel) throw new TypeError('A channel name cannot contain half a surrogate pair.');
     const isNew = !this._subscriptions.has(channel);
     this._subscriptions.add(channel, callback);
     if (!isNew) return;
@@ -188,13 +188,14 @@ export class Chloe {
     this._hasConnected = true;
     this._toldOfLoss = false;
     const tell: (() => void)[] = [];
-    Object.keys(channels).forEach((channel) => {
+    const told = new Set(Object.keys(channels));
+    told.forEach((channel) => {
       const wanted = channel === ALL || channel === SESSION || this._subscriptions.has(channel);
       if (!wanted) this._ask(false, channel);
       else tell.push(this._settle(channel, channels[channel]));
     });
     this._subscriptions.names().forEach((channel) => {
-      if (!Object.prototype.hasOwnProperty.call(channels, channel)) this._ask(true, channel);
+      if (!told.has(channel)) this._ask(true, channel);
     });
     this._outbox.flush();
     // Last, since the page may do anything then.
@@ -313,6 +314,6 @@ export class Chloe {
 
 function transportOf(choice: string | TransportConstructor): TransportConstructor {
   const found = typeof choice === 'string' ? TRANSPORTS.filter((one) => one.transportName === choice)[0] : choice;
-  if (!found) throw new TypeError('There is no transport "' + choice + '", but websocket, xhr and jsonp.');
+  if (!found) throw new TypeError('No transport "' + choice + '", but websocket, xhr and jsonp.');
   return found;
 }

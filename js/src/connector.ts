@@ -46,18 +46,18 @@ export class Connector {
   transportName: string | null = null;
 
   private _candidates: TransportConstructor[] = [];
-  private _passedOver = false;
+  private _passedOver?: boolean;
   private _current?: Transport;
   /** Grows whenever `current` changes, so that a late call of a former one is known. */
   private _generation = 0;
   private _timer?: ReturnType<typeof setTimeout>;
   private _backoff = new Backoff();
-  private _connectedAt = 0;
+  private _connectedAt!: number;
   /** What worked last on this page, unless the network changed. */
   private _proven?: TransportConstructor;
-  private _heardAt = 0;
-  /** The longest silence of a healthy connection; 0: not known. */
-  private _silenceMs = 0;
+  private _heardAt!: number;
+  /** The longest silence of a healthy connection; nothing: not known. */
+  private _silenceMs?: number;
 
   constructor(
     private _owner: Owner,
@@ -155,7 +155,7 @@ export class Connector {
     if (this._passedOver) remember(candidate.transportName);
     this._proven = candidate;
     this._connectedAt = Date.now();
-    this._silenceMs = answer.heartbeat ? 2 * answer.heartbeat + SILENCE_GRACE_MS : 0;
+    this._silenceMs = answer.heartbeat && 2 * answer.heartbeat + SILENCE_GRACE_MS;
     this._watch();
     this.transport = this._current;
     this.transportName = candidate.transportName;

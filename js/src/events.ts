@@ -33,6 +33,6 @@ export class Callbacks {
 
   /** All names that were added. */
   names(): string[] {
-    return Array.from(this._lists.keys());
+    return [...this._lists.keys()];
   }
 }

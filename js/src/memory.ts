@@ -8,29 +8,25 @@ const MEMORY_MS = 300000;
 
 /** The name of the transport that worked lately, or nothing. */
 export function recall(): string | undefined {
-  try {
-    const [name, until] = (sessionStorage.getItem(KEY) || '').split(' ');
-    return +until > Date.now() ? name : undefined;
-  } catch (_error) {
-    // No storage here, or not allowed.
-    return undefined;
-  }
+  const [name, until] = (withStorage((storage) => storage.getItem(KEY)) || '').split(' ');
+  return +until > Date.now() ? name : undefined;
 }
 
 /** Notes the transport that worked. */
 export function remember(name: string): void {
-  try {
-    sessionStorage.setItem(KEY, name + ' ' + (Date.now() + MEMORY_MS));
-  } catch (_error) {
-    // Then the next page finds out for itself.
-  }
+  withStorage((storage) => storage.setItem(KEY, name + ' ' + (Date.now() + MEMORY_MS)));
 }
 
 /** The next attempt finds out anew. */
 export function forget(): void {
+  withStorage((storage) => storage.removeItem(KEY));
+}
+
+/** Uses the storage, if there is one here and it is allowed; else the next page finds out for itself. */
+function withStorage<T>(use: (storage: Storage) => T): T | undefined {
   try {
-    sessionStorage.removeItem(KEY);
+    return use(sessionStorage);
   } catch (_error) {
-    // There was nothing to forget.
+    return undefined;
   }
 }

@@ -63,10 +63,8 @@ export class World {
         head: {
           appendChild(element) {
             element.parentNode = this;
+            element.remove = () => (element.parentNode = null);
             world.scripts.push(element);
-          },
-          removeChild(element) {
-            element.parentNode = null;
           },
         },
       },

@@ -40,8 +40,8 @@ export class JsonpTransport extends PollingTransport implements Connection {
     },
   };
   private _number = 1;
-  private _polls = false;
-  private _scripts: Element[] = [];
+  private _polls?: boolean;
+  private _scripts = new Set<Element>();
   /** The answers that came while their script ran, by the key of their request. */
   private _answers: { [id: string]: ServerMessage } = {};
 
@@ -56,7 +56,7 @@ export class JsonpTransport extends PollingTransport implements Connection {
   static response(message: ServerMessage): void {
     const running = document.currentScript;
     const key = ((running && running.getAttribute('data-id')) || message.id) + '';
-    const connection = JsonpTransport.connections[parseInt(key, 10)];
+    const connection = home().connections[parseInt(key, 10)];
     if (connection) connection.response(message, key);
   }
 
@@ -81,7 +81,7 @@ export class JsonpTransport extends PollingTransport implements Connection {
     const { connections } = home();
     connections[number] = CLOSED;
     setTimeout(() => delete connections[number], LINGER_MS);
-    this._scripts.forEach(remove);
+    this._scripts.forEach((script) => script.remove());
     super.close();
   }
 
@@ -110,7 +110,7 @@ export class JsonpTransport extends PollingTransport implements Connection {
       url = this._urlOf(message);
     }
     if (url.length > URL_LENGTH_MAX) {
-      const sentence = 'This is too long for JSONP: a URL has at most ' + URL_LENGTH_MAX + ' characters.';
+      const sentence = 'Too long for JSONP: a URL has at most ' + URL_LENGTH_MAX + ' characters.';
       setTimeout(() => this._closed || done(refusal('too_long', sentence, message)));
       return;
     }
@@ -120,8 +120,8 @@ export class JsonpTransport extends PollingTransport implements Connection {
       clearTimeout(timer);
       // A script that is removed may run all the same.
       script.onload = script.onerror = null;
-      remove(script);
-      this._scripts = this._scripts.filter((other) => other !== script);
+      script.remove();
+      this._scripts.delete(script);
       if (!this._closed) done(answer);
     };
     const timer = setTimeout(finish, limitMs);
@@ -135,7 +135,7 @@ export class JsonpTransport extends PollingTransport implements Connection {
     };
     // Two requests of the same millisecond must not be one for the browser.
     script.src = url + '&ts=' + Date.now() + '.' + ++requestCount;
-    this._scripts.push(script);
+    this._scripts.add(script);
     (document.head || document.documentElement).appendChild(script);
   }
 
@@ -150,8 +150,4 @@ function home(): typeof JsonpTransport {
   const scope = self as any;
   const chloe = scope.Chloe || (scope.Chloe = {});
   return chloe.JsonpTransport || (chloe.JsonpTransport = JsonpTransport);
-}
-
-function remove(element: Element): void {
-  if (element.parentNode) element.parentNode.removeChild(element);
 }

@@ -31,11 +31,11 @@ interface Lane {
 
 export abstract class PollingTransport implements Transport {
   window = 1;
-  protected _closed = false;
+  protected _closed?: boolean;
   /** What is asked of Chloe itself, and what is for the app, which may take its time. */
   private _asks: Lane = { queue: [] };
   private _messages: Lane = { queue: [] };
-  private _polling = false;
+  private _polling?: boolean;
   private _batch = 0;
   /** What ended the polls, while a message still waits for its answer. */
   private _stopping?: ServerMessage;
@@ -148,7 +148,7 @@ export abstract class PollingTransport implements Transport {
     const count = (tries.get(message) || 0) + 1;
     tries.set(message, count);
     if (count === TRIES_MAX) {
-      const sentence = 'A message is given up: it got no answer ' + count + ' times.';
+      const sentence = 'A message was dropped: no answer ' + count + ' times.';
       this._link.receive([refusal('not_sent', sentence, message)]);
     }
   }

@@ -8,7 +8,7 @@ import { Done, PollingTransport } from './polling';
 
 export class XhrTransport extends PollingTransport {
   static transportName = 'xhr';
-  private _requests: XMLHttpRequest[] = [];
+  private _requests = new Set<XMLHttpRequest>();
 
   static isEnabled(): boolean {
     return typeof XMLHttpRequest !== 'undefined' && 'withCredentials' in new XMLHttpRequest();
@@ -21,9 +21,9 @@ export class XhrTransport extends PollingTransport {
 
   protected _request(message: ClientMessage, limitMs: number, done: Done): void {
     const request = new XMLHttpRequest();
-    this._requests.push(request);
+    this._requests.add(request);
     request.onloadend = () => {
-      this._requests = this._requests.filter((other) => other !== request);
+      this._requests.delete(request);
       if (!this._closed) done(answerOf(request));
     };
     request.open('POST', urlOf(this._link.address, 'http', '/chloe/xhr'));
