@@ -160,7 +160,7 @@ keys! {
     pid_file: PathBuf = PathBuf::new(), check::any;
     /// The file that the next start goes on with; empty: none in the foreground.
     state_file: PathBuf = PathBuf::new(), check::any;
-    /// The longest time to send browsers away at a stop, or to settle at a restart.
+    /// The longest time to send browsers away, or to settle before a restart.
     drain_timeout_ms: u64 = 2_000, |&n| check::range(n, 0, HOUR);
     /// How long stopping may take, to deliver and relay what is accepted.
     shutdown_timeout_ms: u64 = 10_000, |&n| check::range(n, 0, HOUR);
