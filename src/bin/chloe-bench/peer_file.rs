@@ -220,12 +220,14 @@ mod tests {
             ..Values::default()
         };
         let path = polling.request.path.filled(&values);
-        let path = String::from_utf8(path).unwrap();
+        assert_eq!(path, b"/chloe/xhr", "no URL names the session");
+        let body = polling.request.body.filled(&values);
+        let body = String::from_utf8(body).unwrap();
         assert!(
-            path.ends_with(r#""positions":{"bench":"9f0c:44"}}"#),
-            "{path}"
+            body.ends_with(r#""positions":{"bench":"9f0c:44"}}"#),
+            "{body}"
         );
-        assert!(path.contains(r#""sessionId":"0a""#), "{path}");
+        assert!(body.contains(r#""sessionId":"0a""#), "{body}");
     }
 
     #[test]
