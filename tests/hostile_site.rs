@@ -52,22 +52,33 @@ fn one_48_leaves_room_in_the_queue_and_a_lane_for_everybody_else() {
     );
 }
 
-/// What waits beside the queue when Chloe begins to stop is queued at once, so that it
-/// is sent, or kept for the next process.
+/// What waits beside the queue when Chloe begins to stop, or is about to hand over, is
+/// queued, so that it is sent, or kept for the next process.
 #[test]
 fn what_waits_for_a_share_is_queued_when_chloe_stops() {
-    let mut world = World::new(&["relay_queue_per_session_max=4"]);
-    world.lanes = Some(Vec::new());
-    let page = world.websocket("192.0.2.1", "");
-    world.send(page, &frames("m", 5));
-    assert_eq!(world.relay()["waiting"], 1);
-    // Something else passes through the relay meanwhile.
-    let other = world.websocket("192.0.2.2", "");
-    world.send(other, &frames("o", 1));
-    world.asked();
-    world.server.handle_restart(world.now);
-    world.turn();
-    let counts = world.server.counts();
-    let queued = counts.iter().find(|(name, _)| *name == "relay_queued");
-    assert_eq!(queued, Some(&("relay_queued", 6)));
+    for hands_over in [false, true] {
+        let mut world = World::new(&["relay_queue_per_session_max=4"]);
+        world.lanes = Some(Vec::new());
+        let page = world.websocket("192.0.2.1", "");
+        world.send(page, &frames("m", 5));
+        assert_eq!(world.relay()["waiting"], 1);
+        // Something else passes through the relay meanwhile.
+        let other = world.websocket("192.0.2.2", "");
+        world.send(other, &frames("o", 1));
+        world.asked();
+        if hands_over {
+            world.server.handle_restart(world.now);
+            world.server.handle_doors_closed(world.now);
+        } else {
+            world.server.handle_shutdown(world.now);
+        }
+        world.turn();
+        let counts = world.server.counts();
+        let queued = counts.iter().find(|(name, _)| *name == "relay_queued");
+        assert_eq!(
+            queued,
+            Some(&("relay_queued", 6)),
+            "hands over: {hands_over}"
+        );
+    }
 }
