@@ -88,7 +88,7 @@ impl Hub {
 
     /// Opens a session, asleep and subscribed to `/all` from here on. It counts
     /// against the share of `address`. If that is full, or all of it is, a session goes
-    /// that never had a stream ([`newcomers`]).
+    /// that never had a stream (`newcomers`).
     ///
     /// # Errors
     /// When there are too many sessions, and none may go.
