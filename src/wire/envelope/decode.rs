@@ -213,7 +213,28 @@ impl<'a> Raw<'a> {
         })
     }
 
-    /// Takes the next key and its value, both parts of `text`.
+    /// Takes the next key and its value as nearly every message has them: the key
+    /// is known, written without escapes, and new, and nothing nests in the value.
+    /// Returns false, and does nothing, for any other.
+    #[inline]
+    fn take_plain(&mut self, key: &'a str, value: &'a str) -> bool {
+        let name = key.get(1..key.len() - 1).unwrap_or_default();
+        // What nests in the positions is looked at by their reader.
+        let nested = matches!(value.as_bytes().first(), Some(b'{' | b'['));
+        if nested && name != "positions" {
+            return false;
+        }
+        match self.field(name) {
+            Some(field @ None) => {
+                *field = Some(value);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes any other key and its value, both parts of `text`.
+    #[cold]
     fn take(&mut self, text: &str, key: &'a str, value: &'a str) -> Result<(), Flaw> {
         let name = strict::name(text, key)?.unwrap_or_default();
         let Some(field) = self.field(&name) else {
@@ -280,7 +301,9 @@ impl<'de> Visitor<'de> for Fields<'_, 'de> {
         let Fields { text, raw } = self;
         while let Some(key) = map.next_key::<&RawValue>()? {
             let value = map.next_value::<&RawValue>()?;
-            if let Err(flaw) = raw.take(text, key.get(), value.get()) {
+            if !raw.take_plain(key.get(), value.get())
+                && let Err(flaw) = raw.take(text, key.get(), value.get())
+            {
                 raw.flaw.get_or_insert(flaw);
             }
         }

@@ -94,11 +94,19 @@ fn offset_of(text: &str, part: &str) -> usize {
 ///
 /// # Errors
 /// A lone surrogate in it. `raw` is a part of `text`, which the place is counted in.
+#[inline]
 pub fn name<'a>(text: &str, raw: &'a str) -> Result<Option<Cow<'a, str>>, Flaw> {
-    let name = json::string_text(raw);
-    // Without an escape it is borrowed, and there is nothing to look for.
-    let escaped = matches!(name, Some(Cow::Owned(_)));
-    match escaped.then(|| json::lone_surrogate(raw)).flatten() {
+    match json::string_text(raw) {
+        Some(Cow::Owned(name)) => whole(text, raw, name).map(|name| Some(Cow::Owned(name))),
+        // Without an escape there is nothing to look for.
+        name => Ok(name),
+    }
+}
+
+/// `name`, the text of `raw`, if it has no lone surrogate.
+#[cold]
+fn whole(text: &str, raw: &str, name: String) -> Result<String, Flaw> {
+    match json::lone_surrogate(raw) {
         Some(at) => {
             let offset = offset_of(text, raw) + at;
             Err(Flaw::at_byte(FlawKind::LoneSurrogate, text, offset))
