@@ -113,24 +113,43 @@ struct Raw<'a> {
     channels: Option<&'a str>,
     session: Option<&'a str>,
     id: Option<&'a str>,
-    problem: Option<Problem>,
+    problem: Option<Box<Problem>>,
 }
 
 /// The names of all keys.
 const NAMES: [&str; 5] = ["data", "channel", "channels", "session", "id"];
 
 impl<'a> Raw<'a> {
-    /// Takes the next key and its value, both parts of `text`.
-    fn take(&mut self, text: &str, key: &'a str, value: &'a str) -> Result<(), Problem> {
-        let name = strict::name(text, key).map_err(flawed)?.unwrap_or_default();
-        let field = match &*name {
+    fn field(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        Some(match name {
             "data" => &mut self.data,
             "channel" => &mut self.channel,
             "channels" => &mut self.channels,
             "session" => &mut self.session,
             "id" => &mut self.id,
-            _ => return Err(not_a_key(&name)),
-        };
+            _ => return None,
+        })
+    }
+
+    /// Takes the next key and its value, if the key is known, written without
+    /// escapes, and new. Returns false, and does nothing, for any other.
+    #[inline]
+    fn take_plain(&mut self, key: &'a str, value: &'a str) -> bool {
+        let name = key.get(1..key.len() - 1).unwrap_or_default();
+        match self.field(name) {
+            Some(field @ None) => {
+                *field = Some(value);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes any other key and its value, both parts of `text`.
+    #[cold]
+    fn take(&mut self, text: &str, key: &'a str, value: &'a str) -> Result<(), Problem> {
+        let name = strict::name(text, key).map_err(flawed)?.unwrap_or_default();
+        let field = self.field(&name).ok_or_else(|| not_a_key(&name))?;
         match field.replace(value) {
             None => Ok(()),
             Some(_) => Err(flawed(Flaw::at(FlawKind::KeyTwice, text, key))),
@@ -139,23 +158,28 @@ impl<'a> Raw<'a> {
 }
 
 /// Reads one object, which is a part of `text`.
-struct Fields<'t>(&'t str);
+struct Fields<'r, 'de> {
+    text: &'de str,
+    raw: &'r mut Raw<'de>,
+}
 
-impl<'de> Visitor<'de> for Fields<'_> {
-    type Value = Raw<'de>;
+impl<'de> Visitor<'de> for Fields<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw<'de>, A::Error> {
-        let mut raw = Raw::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Fields { text, raw } = self;
         while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            if let Err(problem) = raw.take(self.0, key.get(), value.get()) {
-                raw.problem.get_or_insert(problem);
+            if !raw.take_plain(key.get(), value.get())
+                && let Err(problem) = raw.take(text, key.get(), value.get())
+            {
+                raw.problem.get_or_insert(Box::new(problem));
             }
         }
-        Ok(raw)
+        Ok(())
     }
 }
 
@@ -167,14 +191,19 @@ fn publication<'a>(
     level: usize,
 ) -> Result<Publication<'a>, Problem> {
     let mut deserializer = serde_json::Deserializer::from_str(object);
-    let raw = deserializer.deserialize_map(Fields(text));
-    let raw = raw.and_then(|raw| deserializer.end().map(|()| raw));
-    let raw = raw.map_err(|error| match error.is_data() {
+    let mut raw = Raw::default();
+    let fields = Fields {
+        text,
+        raw: &mut raw,
+    };
+    let read = deserializer.deserialize_map(fields);
+    let read = read.and_then(|()| deserializer.end());
+    read.map_err(|error| match error.is_data() {
         true => not_an_object(),
         false => not_json(text),
     })?;
     if let Some(problem) = raw.problem {
-        return Err(problem);
+        return Err(*problem);
     }
     let data = raw.data.ok_or_else(|| {
         Problem::new(
