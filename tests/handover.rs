@@ -7,10 +7,10 @@ mod harness;
 mod real;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use harness::Folder;
+use harness::{Folder, eventually};
 use real::{App, Client, WebSocket, escape, session_of, xhr_post};
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ impl Started<'_> {
 
     /// Restarts it while `ask` is called all the time. Returns the longest that it took.
     fn restart(&self, ask: impl Fn() + Sync) -> Duration {
-        let over = AtomicBool::new(false);
+        let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             let asking = scope.spawn(|| {
                 let mut longest = Duration::ZERO;
@@ -80,13 +80,18 @@ impl Started<'_> {
                     let begun = Instant::now();
                     ask();
                     longest = longest.max(begun.elapsed());
+                    answered.fetch_add(1, Ordering::SeqCst);
                 }
                 longest
             });
             let said = self.run("restart");
             assert!(said.starts_with("Chloe has restarted: process "), "{said}");
             self.folder.line("chloe.log", "event=state_restored");
-            std::thread::sleep(Duration::from_millis(50));
+            // The one that is under way may be the old process's; the next one is not.
+            let before = answered.load(Ordering::SeqCst);
+            eventually("two more answers", || {
+                (answered.load(Ordering::SeqCst) >= before + 2).then_some(())
+            });
             over.store(true, Ordering::SeqCst);
             asking.join().unwrap()
         })

@@ -25,18 +25,23 @@ fn processes(mark: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Flags for a server at `socket` alone, with its log in `log_dir`.
+fn place<'a>(socket: &'a str, log_dir: &'a str) -> [&'a str; 5] {
+    [
+        "--listen-addresses=",
+        "--unix-socket",
+        socket,
+        "--log-dir",
+        log_dir,
+    ]
+}
+
 #[test]
 fn a_secret_is_in_no_list_of_processes_and_in_no_log() {
     let folder = Folder::new("hidden");
     let socket = folder.path("hidden.sock");
     let log_dir = folder.path("");
-    let place = [
-        "--listen-addresses=",
-        "--unix-socket",
-        &*socket,
-        "--log-dir",
-        &*log_dir,
-    ];
+    let place = place(&socket, &log_dir);
     let mut server = folder.serve("server", &words(&place, &["--secret", "hunter2"]));
     folder.line("chloe.log", "event=started");
     let listener = [
@@ -78,13 +83,7 @@ fn a_server_in_the_background_keeps_its_secret_hidden_over_restarts() {
     let folder = Folder::new("hidden-start");
     let socket = folder.path("hidden.sock");
     let log_dir = folder.path("");
-    let place = [
-        "--listen-addresses=",
-        "--unix-socket",
-        &*socket,
-        "--log-dir",
-        &*log_dir,
-    ];
+    let place = place(&socket, &log_dir);
     let run = |first: &[&'static str]| folder.run(&words(first, &place));
     for (command, secret) in [
         ("start", "hunter2"),

@@ -99,20 +99,26 @@ const BAD_CALL: &str = "/chloe/xhr";
 /// Enough lines of a request each to fill the queue and the pipes many times over.
 const REQUESTS: usize = 5_000;
 
-#[test]
-fn a_standard_error_that_nobody_reads_stops_nothing() {
-    let folder = Folder::new("full-pipe");
-    let socket = folder.path("s");
+/// A server at `socket` whose standard error is a full pipe, and the end to read it from.
+fn unread(folder: &Folder, socket: &str) -> (io::PipeReader, Server) {
     let flags = [
         "--listen-addresses=",
         "--unix-socket",
-        &socket,
+        socket,
         "--log-level=debug",
     ];
     let (reader, writer) = full_pipe();
     let mut command = folder.chloe(&flags);
+    // The end for writing goes with the command: else no end of the file would come.
     command.stderr(writer);
-    let mut server = Server::start(command);
+    (reader, Server::start(command))
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_stops_nothing() {
+    let folder = Folder::new("full-pipe");
+    let socket = folder.path("s");
+    let (reader, mut server) = unread(&folder, &socket);
     Visitor::connect(&socket).ask(BAD_CALL, REQUESTS);
     let begun = Instant::now();
     server.stop();
@@ -125,17 +131,7 @@ fn a_standard_error_that_nobody_reads_stops_nothing() {
 fn who_reads_again_is_told_how_many_lines_were_lost() {
     let folder = Folder::new("late-reader");
     let socket = folder.path("s");
-    let flags = [
-        "--listen-addresses=",
-        "--unix-socket",
-        &socket,
-        "--log-level=debug",
-    ];
-    let (reader, writer) = full_pipe();
-    let mut command = folder.chloe(&flags);
-    command.stderr(writer);
-    let mut server = Server::start(command);
-    // The test's own end for writing has to go with the command: else no end of the file comes.
+    let (reader, mut server) = unread(&folder, &socket);
     let mut visitor = Visitor::connect(&socket);
     visitor.ask(BAD_CALL, REQUESTS);
     let reading = std::thread::spawn(move || io::read_to_string(reader).unwrap());

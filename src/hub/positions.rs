@@ -1,7 +1,7 @@
 //! Where subscriptions stand, and where those go on whose clients say what they saw.
 //!
 //! A client names a position of the channel, or a moment of the server. Moves
-//! cursors; what is owed from there is `cursors`. Called by the hub alone.
+//! cursors; `cursors` finds what is pending behind them. Called by the hub alone.
 
 use std::sync::Arc;
 

@@ -208,7 +208,7 @@ fn end_poll(core: &mut Core, now: Time, key: ConnKey, ending: contract::Ending) 
     if let Some(mut held) = fanout::take_held(core, now, key) {
         held.context.framing.keep_alive = false;
         let ending = match ending {
-            // An old page that is given blanks takes an answer without anything for the end.
+            // A legacy page whose poll is kept open by padding takes an empty answer for the end.
             contract::Ending::Held if !held.poll.modern && held.context.polling.blanks => {
                 contract::Ending::Stopping
             }

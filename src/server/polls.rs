@@ -19,6 +19,7 @@ use super::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use super::core::Core;
 use super::dispatch::{self, Positions, Said};
 use super::fanout;
+use super::origins::Foreign;
 use super::visitors;
 
 /// Answers or holds a request of `polling`.
@@ -31,15 +32,7 @@ pub fn handle(
     request: &Request<'_>,
     framing: Framing,
 ) {
-    let allowed = match polling.cors {
-        true => core.origins.check(request),
-        false => core.origins.check_script(request),
-    };
-    let context = RequestContext {
-        polling,
-        framing,
-        origin: allowed.ok().flatten().map(Box::from),
-    };
+    let (allowed, context) = context_of(core, polling, request, framing);
     let barred = match allowed {
         Ok(_) => visitors::check_page(core, peer, request)
             .and_then(|()| admission::admit(core, key, request))
@@ -72,15 +65,13 @@ pub fn handle(
     core.answer(now, key, &context, &said);
 }
 
-/// Answers a request that its head alone refuses, before its body comes; true if it did.
-pub fn refuse_head(
-    core: &mut Core,
-    now: Time,
-    key: ConnKey,
+/// The page's origin, or why its page may not connect; and what is needed to answer it.
+fn context_of<'a>(
+    core: &Core,
     polling: &'static Polling,
-    request: &Request<'_>,
+    request: &Request<'a>,
     framing: Framing,
-) -> bool {
+) -> (Result<Option<&'a str>, Foreign<'a>>, RequestContext) {
     let allowed = match polling.cors {
         true => core.origins.check(request),
         false => core.origins.check_script(request),
@@ -90,6 +81,19 @@ pub fn refuse_head(
         framing,
         origin: allowed.ok().flatten().map(Box::from),
     };
+    (allowed, context)
+}
+
+/// Answers a request that its head alone refuses, before its body comes; true if it did.
+pub fn refuse_head(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    polling: &'static Polling,
+    request: &Request<'_>,
+    framing: Framing,
+) -> bool {
+    let (_, context) = context_of(core, polling, request, framing);
     if !matches!(
         request.method,
         Method::Get | Method::Head | Method::Post | Method::Options

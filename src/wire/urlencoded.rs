@@ -18,7 +18,7 @@ pub struct Pair<'a> {
 }
 
 /// The pairs of a form or query as every browser and `curl -d` write them:
-/// `+` is a blank, `%XX` is UTF-8. Empty pairs are skipped.
+/// `+` is a space, `%XX` is UTF-8. Empty pairs are skipped.
 pub fn form_pairs(bytes: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     split_pairs(bytes).filter_map(|pair| plain_pair(pair).or_else(|| decoded_pair(pair)))
 }

@@ -49,7 +49,7 @@ impl Secret {
         })
     }
 
-    /// The signature of old: MD5 over `data` and the secret, 32 lower-case hex digits.
+    /// The legacy signature: MD5 over `data` and the secret, 32 lower-case hex digits.
     pub fn md5_hex(&self, data: &[u8]) -> String {
         use fmt::Write as _;
         let digest = Md5::new()
