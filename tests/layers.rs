@@ -53,6 +53,7 @@ const OUTSIDE: &[(&str, &str)] = &[
     ("percent_encoding", "wire"),
     ("proptest", ""),
     ("rand_chacha", "base"),
+    ("rustc_hash", "base"),
     ("rustix", "server net cli"),
     ("serde", "wire config server"),
     ("serde_json", "wire server cli"),

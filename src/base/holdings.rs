@@ -5,9 +5,10 @@
 //! what each connection holds, and names the one that has to go. Called by the server.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 
 use super::address::{AddressKey, SiteKey};
+use super::key_map::KeyMap;
 
 /// How many shares the whole has.
 pub const SHARES: usize = 16;
@@ -63,7 +64,7 @@ pub struct Holdings {
     total_max: usize,
     share_max: usize,
     total: usize,
-    holders: HashMap<u64, (Owner, usize)>,
+    holders: KeyMap<u64, (Owner, usize)>,
     owners: HashMap<Owner, usize>,
     payers: HashMap<Payer, usize>,
     /// Holders by owner and size, owners by payer and size, payers by weight.
@@ -83,7 +84,7 @@ impl Holdings {
             total_max: total_max.max(share_max),
             share_max,
             total: 0,
-            holders: HashMap::new(),
+            holders: KeyMap::default(),
             owners: HashMap::new(),
             payers: HashMap::new(),
             holder_order: BTreeSet::new(),
@@ -136,10 +137,18 @@ impl Holdings {
     /// The connection that has to go first: the largest of an address that has more than
     /// its share; or, while all have more than the whole, the largest of the address
     /// that has the most. `None` when nobody has too much.
+    #[inline]
     pub fn excess(&self) -> Option<Excess> {
+        // Asked after every call of the server: nearly always the answer.
+        if self.over.is_empty() && self.total <= self.total_max {
+            return None;
+        }
+        self.find_excess()
+    }
+
+    fn find_excess(&self) -> Option<Excess> {
         let (owner, limit_bytes) = match self.over.first() {
             Some(&owner) => (owner, self.share_of(owner)),
-            None if self.total <= self.total_max => return None,
             None => (self.richest()?, self.total_max),
         };
         let held = self.holder_order.range(..=(owner, usize::MAX, u64::MAX));
@@ -193,7 +202,7 @@ fn alter<K: Hash + Eq>(
 }
 
 /// A crowd that left leaves no room behind.
-fn shrink<K: Hash + Eq, V>(map: &mut HashMap<K, V>) {
+fn shrink<K: Hash + Eq, V, S: BuildHasher>(map: &mut HashMap<K, V, S>) {
     if map.capacity() > ROOM_KEPT && map.len() < map.capacity() / 8 {
         map.shrink_to(2 * map.len());
     }

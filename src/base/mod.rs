@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod buffer;
+pub mod key_map;
 pub mod holdings;
 pub mod names;
 pub mod outbox;

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::address::AddressKey;
+use crate::base::key_map::KeyMap;
 use crate::base::names::{ALL_CHANNEL, Epoch, SessionId};
 use crate::base::slots::{Key, Slots};
 use crate::base::timers::Timers;
@@ -25,7 +26,7 @@ pub struct Tables {
     pub channels: Slots<Channel>,
     pub names: HashMap<Arc<str>, Key<Channel>>,
     pub sessions: Slots<Session>,
-    pub ids: HashMap<SessionId, SessionKey>,
+    pub ids: KeyMap<SessionId, SessionKey>,
     pub holdings: Holdings,
     pub newcomers: Newcomers,
     /// How many channels have readers, without those of one session: these have to stay.
@@ -39,7 +40,7 @@ impl Tables {
             channels: Slots::default(),
             names: HashMap::new(),
             sessions: Slots::default(),
-            ids: HashMap::new(),
+            ids: KeyMap::default(),
             holdings: Holdings::new(limits),
             newcomers: Newcomers::default(),
             read: 0,

@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::base::key_map::KeyMap;
 use crate::base::slots::{Key, Slots};
 use crate::hub::SessionKey;
 use crate::transport::contract::{Problem, Reply};
@@ -103,7 +104,7 @@ struct OfSession {
 pub struct Acks {
     limits: AckLimits,
     under_way: Slots<UnderWay>,
-    sessions: HashMap<SessionKey, OfSession>,
+    sessions: KeyMap<SessionKey, OfSession>,
     /// All outcomes in their order, those that were dropped since as well.
     order: VecDeque<(u64, SessionKey)>,
     /// Outcomes so far.
@@ -123,7 +124,7 @@ impl Acks {
         Acks {
             limits,
             under_way: Slots::default(),
-            sessions: HashMap::new(),
+            sessions: KeyMap::default(),
             order: VecDeque::new(),
             count: 0,
             kept: 0,

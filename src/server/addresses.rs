@@ -82,16 +82,19 @@ impl Addresses {
     /// The address for which a proxy passes the request on; `None` if the peer is
     /// no proxy that is trusted, or names no address.
     pub fn client(&self, peer: Peer, request: &Request<'_>) -> Option<IpAddr> {
-        if !self.is_proxy(peer) {
-            return None;
-        }
+        self.is_proxy(peer)
+            .then(|| self.forwarded(request))
+            .flatten()
+    }
+
+    fn forwarded(&self, request: &Request<'_>) -> Option<IpAddr> {
         forwarded::client(&request.headers, |address| self.is_trusted(address))
     }
 
-    /// Whom a request of a proxy counts for; nobody if it names no address, or
-    /// this machine's.
-    pub fn of_request(&self, peer: Peer, request: &Request<'_>) -> Option<AddressKey> {
-        let client = self.client(peer, request)?;
+    /// Whom a request of a proxy that is trusted counts for; nobody if it names no
+    /// address, or this machine's.
+    pub fn of_proxied(&self, request: &Request<'_>) -> Option<AddressKey> {
+        let client = self.forwarded(request)?;
         AddressKey::of(client).filter(|_| !client.is_loopback())
     }
 

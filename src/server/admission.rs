@@ -42,12 +42,15 @@ pub fn accept(core: &mut Core, now: Time, peer: Peer) -> Option<ConnKey> {
 /// # Errors
 /// The refusal, when that one has too many already.
 pub fn admit(core: &mut Core, key: ConnKey, request: &Request<'_>) -> Result<(), Problem> {
-    let peer = match core.conns.get(key).map(|conn| &conn.role) {
-        Some(Role::Http(http)) if core.addresses.is_proxy(http.peer) => http.peer,
-        _ => return Ok(()),
+    let Some(conn) = core.conns.get(key) else {
+        return Ok(());
     };
-    let wanted = core.addresses.of_request(peer, request);
-    if core.conns.get(key).map(|conn| conn.address) == Some(wanted) {
+    match &conn.role {
+        Role::Http(http) if core.addresses.is_proxy(http.peer) => {}
+        _ => return Ok(()),
+    }
+    let wanted = core.addresses.of_proxied(request);
+    if conn.address == wanted {
         return Ok(());
     }
     release(core, key);

@@ -4,7 +4,9 @@
 //! end is seen; what else comes is kept here, in order, until the message is
 //! queued. It handles nothing itself. Called by `stream`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use crate::base::key_map::KeyMap;
 
 use super::conn::ConnKey;
 
@@ -39,7 +41,7 @@ struct Kept {
 /// The streams that wait.
 #[derive(Default)]
 pub struct Behind {
-    streams: HashMap<ConnKey, Kept>,
+    streams: KeyMap<ConnKey, Kept>,
 }
 
 impl Behind {
@@ -107,7 +109,7 @@ impl Behind {
     pub fn remove(&mut self, key: ConnKey) {
         if self.streams.remove(&key).is_some() && self.streams.is_empty() {
             // A crowd that waited leaves no room behind.
-            self.streams = HashMap::new();
+            self.streams = KeyMap::default();
         }
     }
 }

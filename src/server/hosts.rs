@@ -7,7 +7,7 @@
 //! strangers cannot has to use a name that is known here. Which origins may connect
 //! is decided by `origins`. Called by the router, `polls` and `authorize`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::Config;
 use crate::transport::contract::Problem;
@@ -43,7 +43,8 @@ impl Hosts {
         let webhook = HttpUrl::parse(&config.application_server_url).ok();
         let pages = config.allowed_origins.iter().chain(&app);
         let pages = pages.filter_map(|origin| Some(origin.split_once("://")?.1));
-        let pages = pages.map(|authority| split_port(authority.trim_end_matches('/')).0);
+        let pages = pages.map(|authority| authority.trim_end_matches('/'));
+        let pages = pages.map(|authority| &authority[..split_port(authority.as_bytes()).0.len()]);
         let webhook = webhook.iter().map(|url| url.host.as_str());
         let own = config.server_names.iter().map(String::as_str);
         Hosts {
@@ -56,7 +57,7 @@ impl Hosts {
     /// Whether the request calls Chloe by an address, as localhost, or by a name
     /// that is known. One without `Host` (HTTP/1.0) comes from no browser.
     pub fn knows(&self, request: &Request<'_>) -> bool {
-        let host = split_port(request.host().unwrap_or_default()).0;
+        let host = split_port(request.host_bytes().unwrap_or_default()).0;
         // No page can have an address, or localhost, point anywhere else.
         host.is_empty() || is_address(host) || self.has(host)
     }
@@ -108,9 +109,9 @@ impl Hosts {
         let direct = direct.ip().to_canonical();
         // A script may set X-Forwarded-For. But a page that was rebound to this
         // machine has Chloe's own port, and a proxy here has another.
-        let port = split_port(request.host().unwrap_or_default()).1;
-        let own_port =
-            direct.is_loopback() && port.parse().is_ok_and(|port: u16| port == self.port);
+        let port = split_port(request.host_bytes().unwrap_or_default()).1;
+        let port = str::from_utf8(port).ok().and_then(|port| port.parse().ok());
+        let own_port = direct.is_loopback() && port == Some(self.port);
         let forwarded = match own_port {
             true => None,
             false => addresses.client(peer, request),
@@ -118,16 +119,16 @@ impl Hosts {
         is_private(forwarded.unwrap_or(direct))
     }
 
-    fn has(&self, host: &str) -> bool {
-        let host = host.strip_suffix('.').unwrap_or(host);
+    fn has(&self, host: &[u8]) -> bool {
+        let host = host.strip_suffix(b".").unwrap_or(host);
         let ends_with = |end: &str| {
             let at = host.len().checked_sub(end.len()).filter(|&at| at > 0);
-            let rest = at.and_then(|at| host.as_bytes().get(at..));
+            let rest = at.and_then(|at| host.get(at..));
             rest.is_some_and(|rest| rest.eq_ignore_ascii_case(end.as_bytes()))
         };
-        host.eq_ignore_ascii_case("localhost")
+        host.eq_ignore_ascii_case(b"localhost")
             || self.names.iter().any(|name| match name {
-                Name::Exact(exact) => host.eq_ignore_ascii_case(exact),
+                Name::Exact(exact) => host.eq_ignore_ascii_case(exact.as_bytes()),
                 Name::Below(end) => ends_with(end),
             })
     }
@@ -148,19 +149,37 @@ fn name(text: &str) -> Name {
 }
 
 /// Host and port of `host:port`, of which the port may be missing.
-fn split_port(authority: &str) -> (&str, &str) {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port),
-        _ => (authority, ""),
+fn split_port(authority: &[u8]) -> (&[u8], &[u8]) {
+    // In brackets colons belong to an address.
+    let at = authority
+        .iter()
+        .rposition(|byte| matches!(byte, b':' | b']'));
+    match at {
+        Some(at) if authority[at] == b':' => (&authority[..at], &authority[at + 1..]),
+        _ => (authority, b""),
     }
 }
 
 /// An IPv4 address, or an IPv6 address in brackets.
-fn is_address(host: &str) -> bool {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    bare.unwrap_or(host).parse::<IpAddr>().is_ok()
+///
+/// Four numbers with dots are no name in any browser: each host that ends in a number
+/// is read as an IPv4 address, or refused (URL Standard, 3.5, "ends in a number").
+fn is_address(host: &[u8]) -> bool {
+    if let Some(bare) = host.strip_prefix(b"[") {
+        let bare = bare
+            .strip_suffix(b"]")
+            .and_then(|bare| str::from_utf8(bare).ok());
+        return bare.is_some_and(|bare| bare.parse::<Ipv6Addr>().is_ok());
+    }
+    let mut dots = 0;
+    for byte in host {
+        match byte {
+            b'0'..=b'9' => {}
+            b'.' => dots += 1,
+            _ => return false,
+        }
+    }
+    dots == 3
 }
 
 /// Loopback, and what the world does not route: RFC 1918, RFC 6598 (addresses of
@@ -244,6 +263,9 @@ mod tests {
             ("127.0.0.1.evil.example", false),
             ("0x7f.1", false),
             ("2130706433", false),
+            ("1.2.3", false),
+            ("1.2.3.4.5", false),
+            ("[1.2.3.4]", false),
             ("box", false),
             ("box.lan.evil.example", false),
             ("foo.localhost", false),
@@ -252,7 +274,7 @@ mod tests {
             if !host.is_empty() && !host.starts_with('.') {
                 assert_eq!(may(&config(), "127.0.0.1", host, ""), known, "{host}");
             }
-            let bare = split_port(host).0;
+            let bare = split_port(host.as_bytes()).0;
             let own = bare.is_empty() || is_address(bare) || Hosts::new(&config()).has(bare);
             assert_eq!(own, known, "{host}");
         }

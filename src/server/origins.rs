@@ -149,8 +149,7 @@ impl Origins {
         if own.is_some() && own == host {
             return true;
         }
-        let plain = loopback_name(origin);
-        plain == loopback_name(&self.app)
+        is_same_page(origin, &self.app)
             || self.allowed.iter().any(|pattern| match pattern {
                 Pattern::Any => true,
                 Pattern::Exact(exact) => *exact == origin,
@@ -186,13 +185,12 @@ fn pattern(text: &str) -> Pattern {
 }
 
 /// A page of this machine is one page, whichever way the machine is called.
-fn loopback_name(origin: &str) -> String {
-    match origin.split_once("://") {
-        Some((scheme, authority)) if is_loopback(authority) => {
-            format!("{scheme}://localhost:{}", split_port(authority).1)
-        }
-        _ => origin.to_owned(),
-    }
+fn is_same_page(one: &str, other: &str) -> bool {
+    let scheme_and_port = |origin| {
+        let (scheme, authority) = str::split_once(origin, "://")?;
+        is_loopback(authority).then(|| (scheme, split_port(authority).1))
+    };
+    one == other || scheme_and_port(one).is_some_and(|found| Some(found) == scheme_and_port(other))
 }
 
 /// Whether `authority`, a host with or without a port, is this machine by loopback.

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use crate::base::address::AddressKey;
+use crate::base::key_map::KeyMap;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 use crate::config::Config;
@@ -46,7 +47,7 @@ pub struct Paces {
     per_second: usize,
     bytes_per_second: usize,
     bytes_per_second_of_address: usize,
-    spent: HashMap<SessionKey, Spent>,
+    spent: KeyMap<SessionKey, Spent>,
     /// When the bucket of an address will be full again, in microseconds.
     addresses: HashMap<AddressKey, u64>,
     /// How many addresses there may be before those of full buckets are dropped.
@@ -67,7 +68,7 @@ impl Paces {
             per_second: config.messages_per_second_max,
             bytes_per_second: config.answer_bytes_per_second_max,
             bytes_per_second_of_address: config.answer_bytes_per_second_per_address_max,
-            spent: HashMap::new(),
+            spent: KeyMap::default(),
             addresses: HashMap::new(),
             sweep_addresses_at: 64,
             sweep_at: 64,

@@ -25,9 +25,22 @@ const SIGNS: [&str; 9] = [
 /// Proxies of which the log tells; enough for those of one site.
 const TOLD_MAX: usize = 8;
 
+/// The lengths of these names, a bit for each: most fields have another.
+const SIGN_LENGTHS: u64 = {
+    let (mut lengths, mut at) = (0, 0);
+    while at < SIGNS.len() {
+        lengths |= 1 << SIGNS[at].len();
+        at += 1;
+    }
+    lengths
+};
+
 /// Whether the request came through a proxy, as far as it says so.
 pub fn passed_on(request: &Request<'_>) -> bool {
-    SIGNS.iter().any(|name| request.headers.get(name).is_some())
+    request.headers.names().any(|name| {
+        let length = name.len().min(63);
+        SIGN_LENGTHS >> length & 1 == 1 && SIGNS.iter().any(|sign| name.eq_ignore_ascii_case(sign))
+    })
 }
 
 /// The peers that say whose requests they pass on, and are not believed.
@@ -44,11 +57,7 @@ impl Unbelieved {
         };
         // What `addresses` would read, if the peer were trusted.
         let names = ["X-Forwarded-For", "Forwarded"];
-        if !names
-            .iter()
-            .any(|name| request.headers.get_bytes(name).is_some())
-            || addresses.is_proxy(peer)
-        {
+        if !names.iter().any(|name| request.headers.has(name)) || addresses.is_proxy(peer) {
             return false;
         }
         let address = address.ip().to_canonical();

@@ -5,12 +5,13 @@
 //! can overtake each other, retries included. What there is no room for may wait
 //! beside the queue. Knows neither lanes nor HTTP. Called by `Callbacks`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::accounts::{Accounts, Owner, Turn};
 use super::limits::CallbackLimits;
 use super::message::{Message, Pending};
 use super::waiting::{Limit, Waiter, Waiting};
+use crate::base::key_map::KeyMap;
 use crate::base::names::SessionId;
 
 /// What a session's line waits for.
@@ -40,7 +41,7 @@ impl Line {
 /// The queue. Every operation is O(log n), with n at most the limit.
 pub struct Queue {
     queued: BTreeMap<u64, Pending>,
-    lines: HashMap<SessionId, Line>,
+    lines: KeyMap<SessionId, Line>,
     accounts: Accounts,
     times: BTreeSet<(u64, SessionId)>,
     waiting: Waiting,
@@ -61,7 +62,7 @@ impl Queue {
     pub fn new(limits: CallbackLimits) -> Queue {
         Queue {
             queued: BTreeMap::new(),
-            lines: HashMap::new(),
+            lines: KeyMap::default(),
             accounts: Accounts::new(&limits),
             times: BTreeSet::new(),
             waiting: Waiting::default(),

@@ -135,6 +135,11 @@ impl<'a> Headers<'a> {
         Some(field.value)
     }
 
+    /// Whether there is a field called `name`, in any case.
+    pub fn has(&self, name: &str) -> bool {
+        self.get_bytes(name).is_some()
+    }
+
     /// The values of all fields called `name`, in any case, each as [`Headers::get`] reads it.
     pub fn get_all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a str> + use<'a, 's> {
         self.fields
@@ -155,6 +160,11 @@ impl<'a> Headers<'a> {
         self.fields
             .iter()
             .map(|field| (field.name, readable(field.value)))
+    }
+
+    /// The names of all fields, as sent.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> + '_ {
+        self.fields.iter().map(|field| field.name)
     }
 
     /// How many fields there are.

@@ -43,6 +43,15 @@ impl<'a> Request<'a> {
     pub fn host(&self) -> Option<&'a str> {
         request_line::authority(self.target).or_else(|| self.headers.get("host"))
     }
+
+    /// The bytes of [`Request::host`]: to compare them, which needs no text.
+    pub fn host_bytes(&self) -> Option<&'a [u8]> {
+        match self.target.as_bytes() {
+            // What most requests are spares the look for a scheme.
+            [b'/', ..] => self.headers.get_bytes("host"),
+            _ => self.host().map(str::as_bytes),
+        }
+    }
 }
 
 /// Who asks, as far as it can be read at the start of `input`: the first line and

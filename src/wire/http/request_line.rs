@@ -86,6 +86,9 @@ fn without_scheme(target: &str) -> Option<&str> {
 
 /// The authority of an absolute target (`http://authority/path`); `None` in the other forms.
 pub(super) fn authority(target: &str) -> Option<&str> {
+    if target.starts_with('/') {
+        return None;
+    }
     let rest = without_scheme(target)?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     Some(&rest[..end])
@@ -95,7 +98,7 @@ pub(super) fn authority(target: &str) -> Option<&str> {
 /// an empty path is `/`.
 pub(super) fn path_and_query(target: &str) -> (&str, Option<&str>) {
     let local = match authority(target) {
-        Some(authority) if !target.starts_with('/') => {
+        Some(authority) => {
             let start = target.find("://").map_or(0, |colon| colon + 3);
             &target[start + authority.len()..]
         }
