@@ -173,10 +173,13 @@ impl<'de> Visitor<'de> for Fields<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Fields { text, raw } = self;
         while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            // The first problem is the one that is told. The place of each would be
+            // sought through all that is ahead of it.
             if !raw.take_plain(key.get(), value.get())
+                && raw.problem.is_none()
                 && let Err(problem) = raw.take(text, key.get(), value.get())
             {
-                raw.problem.get_or_insert(Box::new(problem));
+                raw.problem = Some(Box::new(problem));
             }
         }
         Ok(())

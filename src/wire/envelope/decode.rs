@@ -256,6 +256,16 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Passes over a key behind the first flaw. The answer to the message bears its id,
+    /// if that is given once.
+    #[cold]
+    fn pass(&mut self, key: &str, value: &'a str) {
+        if json::string_text(key).as_deref() == Some("id") {
+            let again = self.id.is_some();
+            self.id = Some(if again { "null" } else { value });
+        }
+    }
+
     fn interpret(mut self, text: &'a str) -> Result<Envelope<'a>, EnvelopeError> {
         if let Some(flaw) = self.flaw {
             return Err(flaw.into());
@@ -301,10 +311,15 @@ impl<'de> Visitor<'de> for Fields<'_, 'de> {
         let Fields { text, raw } = self;
         while let Some(key) = map.next_key::<&RawValue>()? {
             let value = map.next_value::<&RawValue>()?;
-            if !raw.take_plain(key.get(), value.get())
-                && let Err(flaw) = raw.take(text, key.get(), value.get())
-            {
-                raw.flaw.get_or_insert(flaw);
+            let (key, value) = (key.get(), value.get());
+            if raw.take_plain(key, value) {
+                continue;
+            }
+            // The place of a flaw is sought through all that is ahead of it: once only,
+            // or a message with many flaws costs the square of its length.
+            match raw.flaw {
+                None => raw.flaw = raw.take(text, key, value).err(),
+                Some(_) => raw.pass(key, value),
             }
         }
         Ok(())
@@ -330,16 +345,22 @@ impl<'de> Visitor<'de> for Positions<'_, 'de> {
         let mut positions = BTreeMap::new();
         while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let (key, value) = (key.get(), value.get());
+            if self.flaw.is_some() {
+                // As above: the place of the first is enough.
+                if !value.starts_with('"') {
+                    return Err(serde::de::Error::custom("not a string"));
+                }
+                continue;
+            }
             let names = strict::name(text, key)
                 .and_then(|channel| Ok(channel.zip(strict::name(text, value)?)));
-            let twice = match names {
+            *self.flaw = match names {
                 Ok(Some((channel, position))) => positions
                     .insert(channel, position)
                     .map(|_| Flaw::at(FlawKind::KeyTwice, text, key)),
                 Ok(None) => return Err(serde::de::Error::custom("not a string")),
                 Err(flaw) => Some(flaw),
             };
-            *self.flaw = self.flaw.or(twice);
         }
         Ok(positions)
     }
