@@ -59,7 +59,7 @@ use course::Course;
 use linger::{LINGER_SOCKETS, Lingering};
 use listener::Listeners;
 use resolve::Resolver;
-use socket::{Socket, Sockets, Stage, Stream, enqueue};
+use socket::{Socket, Sockets, Stage, Stream, enqueue, read_share};
 
 /// How many events one poll hands out. More wait for the next turn.
 const EVENTS: usize = 1_024;
@@ -330,6 +330,7 @@ impl EventLoop {
     /// Gives each ready socket one go. Those that have more, or are held back,
     /// come again next turn.
     fn read(&mut self, server: &mut Server, now: Time) {
+        let share = read_share(self.turn_read_bytes, self.ready.len());
         for _ in 0..self.ready.len() {
             let Some(key) = self.ready.pop_front() else {
                 return;
@@ -343,13 +344,13 @@ impl EventLoop {
             }
             socket.queued = false;
             match socket.stage {
-                Stage::Connecting => self.finish_connect(server, now, key),
-                Stage::Open | Stage::Finished => self.read_socket(server, now, key),
+                Stage::Connecting => self.finish_connect(server, now, key, share),
+                Stage::Open | Stage::Finished => self.read_socket(server, now, key, share),
             }
         }
     }
 
-    fn finish_connect(&mut self, server: &mut Server, now: Time, key: ConnKey) {
+    fn finish_connect(&mut self, server: &mut Server, now: Time, key: ConnKey, share: usize) {
         let Some(socket) = self.sockets.get_mut(key) else {
             return;
         };
@@ -360,7 +361,7 @@ impl EventLoop {
                 socket.writable = true;
                 server.handle_connected(now, key, Ok(()));
                 // The event that told this may have told of bytes as well.
-                self.read_socket(server, now, key);
+                self.read_socket(server, now, key, share);
             }
             Some(Err(error)) => {
                 self.bury(key);
@@ -369,8 +370,8 @@ impl EventLoop {
         }
     }
 
-    fn read_socket(&mut self, server: &mut Server, now: Time, key: ConnKey) {
-        let mut budget = self.turn_read_bytes;
+    fn read_socket(&mut self, server: &mut Server, now: Time, key: ConnKey, share: usize) {
+        let mut budget = share;
         while let Some(socket) = self.sockets.get_mut(key) {
             if !socket.readable || (socket.stage == Stage::Open && !server.wants_read(key)) {
                 return;

@@ -165,6 +165,20 @@ impl Socket {
     }
 }
 
+/// So many connections may be read as far as `turn_read_bytes` in one turn.
+const WHOLE_READS: usize = 16;
+
+/// Each is read as far as this, however many are ready.
+const READ_BYTES_MIN: usize = 1024;
+
+/// How far each of `ready` connections is read in a turn, where one alone is read as far
+/// as `most` bytes. What comes last waits for all others, and a thousand that each send
+/// without end would be a turn of seconds.
+pub(super) fn read_share(most: usize, ready: usize) -> usize {
+    let share = most.saturating_mul(WHOLE_READS) / ready.max(1);
+    share.clamp(READ_BYTES_MIN, most.max(READ_BYTES_MIN))
+}
+
 /// Puts the socket of `key` in the list of those that may have something to read.
 pub(super) fn enqueue(ready: &mut VecDeque<ConnKey>, key: ConnKey, socket: &mut Socket) {
     if !socket.queued {
@@ -229,5 +243,21 @@ mod tests {
         assert!(sockets.remove(old).is_none());
         assert!(sockets.get_mut(new).is_some());
         assert!(sockets.get_mut(Key::from_u64(77)).is_none());
+    }
+
+    #[test]
+    fn many_that_are_ready_at_once_make_no_long_turn() {
+        for (ready, share) in [
+            (0, 65_536),
+            (1, 65_536),
+            (16, 65_536),
+            (32, 32_768),
+            (1_000, 1_048),
+            (100_000, 1_024),
+        ] {
+            assert_eq!(read_share(65_536, ready), share, "{ready}");
+        }
+        assert_eq!(read_share(1_024, 1), 1_024);
+        assert_eq!(read_share(1 << 24, 1), 1 << 24);
     }
 }
