@@ -110,15 +110,33 @@ fn behind_a_proxy_it_is_the_true_address_that_counts() {
 fn all_connections_together_are_bounded() {
     let mut world = World::new(&["connections_max=5"]);
     let mut bystander = Bystander::of(&mut world);
-    for _ in 0..3 {
-        world.connect("192.0.2.1").expect("let in");
+    for last in 1..=3 {
+        world.connect(&format!("192.0.2.{last}")).expect("let in");
     }
     bystander.hears(&mut world);
-    let last = world.connect("192.0.2.1").expect("let in");
+    let last = world.connect("192.0.2.4").expect("let in");
     for _ in 0..100 {
         assert_eq!(world.connect("192.0.2.7"), None);
     }
     world.reset(last);
+    bystander.hears(&mut world);
+}
+
+#[test]
+fn where_there_are_few_connections_one_address_has_a_quarter() {
+    // As with `ulimit -n 1024`, where there is room for 960.
+    let mut world = World::new(&["connections_max=960"]);
+    let mut bystander = Bystander::of(&mut world);
+    let hostile = (0..2_000).filter(|_| world.connect("192.0.2.1").is_some());
+    assert_eq!(hostile.count(), 240);
+    // Nor has a /48 more than half, though it has 65,536 networks.
+    let networks = (0..2_000).map(|number| format!("2001:db8:1:{number:x}::1"));
+    let hostile = networks.filter(|address| world.connect(address).is_some());
+    assert_eq!(hostile.count(), 480);
+    for last in 1..=10 {
+        let address = format!("198.51.100.{last}");
+        world.connect(&address).expect("let in");
+    }
     bystander.hears(&mut world);
 }
 

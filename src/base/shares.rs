@@ -19,6 +19,7 @@ const ROOM_KEPT: usize = 64;
 /// What each address has, in units of the caller's.
 pub struct Shares {
     most: usize,
+    most_of_site: usize,
     addresses: HashMap<AddressKey, usize>,
     sites: HashMap<SiteKey, usize>,
 }
@@ -26,8 +27,15 @@ pub struct Shares {
 impl Shares {
     /// Nobody has anything; an address may have `most`.
     pub fn new(most: usize) -> Shares {
+        Shares::within(most, usize::MAX)
+    }
+
+    /// As [`Shares::new`]; and a /48 may have `most_of_site`, if that is less than its 16
+    /// shares.
+    pub fn within(most: usize, most_of_site: usize) -> Shares {
         Shares {
             most,
+            most_of_site: most.saturating_mul(SITE_SHARES).min(most_of_site),
             addresses: HashMap::new(),
             sites: HashMap::new(),
         }
@@ -66,15 +74,16 @@ impl Shares {
         self.addresses.get(&key).copied().unwrap_or(0)
     }
 
+    /// What all addresses of the /48 of `key` have together; nothing if it is in none.
+    pub fn of_site(&self, key: AddressKey) -> usize {
+        let of_site = key.site().and_then(|site| self.sites.get(&site));
+        of_site.copied().unwrap_or(0)
+    }
+
     /// How much more `key` may take.
     pub fn room(&self, key: AddressKey) -> usize {
         let own = self.most.saturating_sub(self.of(key));
-        let Some(site) = key.site() else {
-            return own;
-        };
-        let of_site = self.sites.get(&site).copied().unwrap_or(0);
-        let most = self.most.saturating_mul(SITE_SHARES);
-        own.min(most.saturating_sub(of_site))
+        own.min(self.most_of_site.saturating_sub(self.of_site(key)))
     }
 
     /// How many addresses have anything.

@@ -49,13 +49,23 @@ pub struct Addresses {
     connections: Shares,
 }
 
+/// So many of all connections may be one address': a part of 4, where the system has files
+/// for few. A /48 may have half.
+const PARTS: usize = 4;
+
+/// The most connections of one address.
+pub fn share(config: &Config) -> usize {
+    let part = (config.connections_max / PARTS).max(1);
+    config.connections_per_address_max.min(part)
+}
+
 impl Addresses {
     /// No connections yet, with the limits of `config`.
     pub fn new(config: &Config) -> Addresses {
         let trusted = config.trusted_proxies.iter();
         Addresses {
             trusted: trusted.filter_map(|text| Network::parse(text)).collect(),
-            connections: Shares::new(config.connections_per_address_max),
+            connections: Shares::within(share(config), (config.connections_max / 2).max(1)),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::base::time::Time;
 use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 
-use super::addresses::Peer;
+use super::addresses::{self, Peer};
 use super::conn::{Conn, ConnKey, Role};
 use super::core::Core;
 
@@ -72,8 +72,8 @@ pub fn admit(core: &mut Core, key: ConnKey, request: &Request<'_>) -> Result<(),
         429,
         "connections_per_address_max",
         format!(
-            "There are {} connections from your address already: close some, or raise connections_per_address_max.",
-            core.config.connections_per_address_max
+            "There are {} connections from your address already: close some, or raise connections_per_address_max (a quarter of connections_max at most).",
+            addresses::share(&core.config)
         ),
     ))
 }
