@@ -229,6 +229,46 @@ fn a_table_full_of_crowds_has_room_for_a_visitor() {
 }
 
 #[test]
+fn a_table_full_of_networks_with_few_sessions_each_has_room_for_a_visitor() {
+    // One /48 has 16 shares, and no network of it is a crowd. Others have the rest.
+    let mut world = World::new(&["sessions_max=400", "sessions_per_address_max=20"]);
+    let mut bystander = Bystander::of(&mut world);
+    let poll = |world: &mut World, address: &str| {
+        let key = world.connect(address).unwrap();
+        let session = open(world, key);
+        command(
+            world,
+            key,
+            &session,
+            r#""type":"poll","wait":0,"positions":{}"#,
+        );
+        world.reset(key);
+        session
+    };
+    let others: Vec<String> = (0..78)
+        .map(|last| poll(&mut world, &format!("203.0.113.{last}")))
+        .collect();
+    for number in 0..320 {
+        let network = number / 10;
+        poll(&mut world, &format!("2001:db8:1:{network:x}::1"));
+    }
+    let open_before = world.status("sessions");
+    assert!(open_before >= 399, "{open_before}");
+    let visitors: Vec<String> = (0..40)
+        .map(|last| poll(&mut world, &format!("198.51.100.{last}")))
+        .collect();
+    // It was the /48 that made room.
+    let addresses = (0..78).map(|last| format!("203.0.113.{last}"));
+    let addresses = addresses.chain((0..40).map(|last| format!("198.51.100.{last}")));
+    for (address, session) in addresses.zip(others.iter().chain(&visitors)) {
+        let key = world.connect(&address).unwrap();
+        let standing = subscribe(&mut world, key, session, r#""channel":"mine""#);
+        assert_eq!(standing["recovered"], true, "{address}");
+    }
+    bystander.hears(&mut world);
+}
+
+#[test]
 fn streams_of_one_address_fill_its_share_and_no_other() {
     let mut world = World::new(&["sessions_per_address_max=5"]);
     for _ in 0..5 {

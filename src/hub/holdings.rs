@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use smallvec::SmallVec;
 
 use crate::base::address::AddressKey;
-use crate::base::shares::Shares;
+use crate::base::shares::{SITE_SHARES, Shares};
 
 use super::values::HubLimits;
 
@@ -66,6 +66,13 @@ impl Holdings {
     /// How many sessions count for `address`.
     pub fn sessions_of(&self, address: Option<AddressKey>) -> usize {
         address.map_or(self.exempt, |address| self.sessions.of(address))
+    }
+
+    /// How much of a crowd `address` is: the sessions that it has, or its part of those of
+    /// its /48, of which each network may have few.
+    pub fn crowd_of(&self, address: Option<AddressKey>) -> usize {
+        let of_site = address.map_or(0, |address| self.sessions.of_site(address) / SITE_SHARES);
+        self.sessions_of(address).max(of_site)
     }
 
     /// Whether one more session of `address` is within its share.

@@ -139,7 +139,7 @@ impl Newcomers {
         sessions: &Slots<Session>,
         holdings: &Holdings,
     ) -> Option<SessionKey> {
-        let enough = CROWD.max(2 * (holdings.sessions_of(address) + 1));
+        let enough = CROWD.max(2 * (holdings.crowd_of(address) + 1));
         let (mut best, mut compared) = (None, 0);
         for _ in 0..LOOKED_AT.min(sessions.width()) {
             self.hand = (self.hand + 1) % sessions.width();
@@ -149,7 +149,7 @@ impl Newcomers {
             let Rest::Asleep { ends_ms } = session.rest() else {
                 continue;
             };
-            let held = holdings.sessions_of(session.address);
+            let held = holdings.crowd_of(session.address);
             if session.had_stream && held < enough {
                 continue;
             }
