@@ -12,6 +12,9 @@ use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 use crate::wire::url::parse_origin;
 
+/// The most that is logged of what a request says: as long as a host's name can be.
+const LOGGED_BYTES_MAX: usize = 255;
+
 /// The origins that may connect.
 pub struct Origins {
     /// The app's, as browsers spell it; what CORS answers name when nobody asked.
@@ -36,13 +39,20 @@ pub enum Foreign<'a> {
 }
 
 impl fmt::Display for Foreign<'_> {
-    /// For the log.
+    /// For the log: no more of it than shows what is meant.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Foreign::Named(origin) => write!(f, "{origin:?}"),
+            Foreign::Named(origin) => write!(f, "{:?}", beginning(origin)),
             Foreign::Unnamed => write!(f, "unnamed"),
         }
     }
+}
+
+/// The first bytes of `text`, [`LOGGED_BYTES_MAX`] at most.
+pub fn beginning(text: &str) -> &str {
+    let most = text.len().min(LOGGED_BYTES_MAX);
+    let end = (0..=most).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
 }
 
 impl Foreign<'_> {
@@ -359,6 +369,15 @@ mod tests {
             assert_eq!(origins.check(&request).is_ok(), connects, "{fields}");
             assert_eq!(origins.may_publish(&request), publishes, "{fields}");
         }
+    }
+
+    #[test]
+    fn a_long_origin_makes_no_long_line_in_the_log() {
+        for text in ["\\".repeat(15_000), "\u{e9}".repeat(7_000)] {
+            let line = Foreign::Named(&text).to_string();
+            assert!((250..=1_600).contains(&line.len()), "{}", line.len());
+        }
+        assert_eq!(Foreign::Named("http://a").to_string(), "\"http://a\"");
     }
 
     #[test]
