@@ -25,6 +25,10 @@ pub type ConnKey = Key<Conn>;
 /// answered: some hundred short ones, fewer than a write costs.
 const ANSWERS_BYTES: usize = 16 * 1024;
 
+/// The same where more connections wait to be written to than a turn writes to: each of
+/// them has its go before one has its next.
+const ANSWERS_BYTES_OF_MANY: usize = 1024;
+
 /// A connection of any kind.
 pub struct Conn {
     pub role: Role,
@@ -205,9 +209,14 @@ impl Conn {
     }
 
     /// Whether its next request may be looked at, as far as the answers to those before
-    /// it go: they have to be on their way. Many small ones go out in one write.
-    pub fn takes_answers(&self, config: &Config) -> bool {
-        !self.blocked && self.outbox.len() < config.outbox_bytes_max.min(ANSWERS_BYTES)
+    /// it go: they have to be on their way. Many small ones go out in one write, unless
+    /// `waiting` others wait for theirs.
+    pub fn takes_answers(&self, config: &Config, waiting: usize) -> bool {
+        let most = match waiting > config.turn_writes {
+            true => ANSWERS_BYTES_OF_MANY,
+            false => ANSWERS_BYTES,
+        };
+        !self.blocked && self.outbox.len() < config.outbox_bytes_max.min(most)
     }
 
     /// The poll that is held, if one is.

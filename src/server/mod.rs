@@ -119,6 +119,7 @@ impl Server {
         let draining = core.is_draining();
         let input_max = core.config.head_bytes_max;
         let outbox_max = core.config.outbox_bytes_max;
+        let waiting = core.flush.len();
         let Some(conn) = core.conns.get_mut(key) else {
             return false;
         };
@@ -126,7 +127,7 @@ impl Server {
             // Who does not read what comes back is not read either.
             Role::WebSocket(_) if core.echo => conn.outbox.len() < outbox_max,
             Role::WebSocket(_) => !conn.paused || draining,
-            Role::Http(http) if http.takes_requests() => conn.takes_answers(&core.config),
+            Role::Http(http) if http.takes_requests() => conn.takes_answers(&core.config, waiting),
             // Read on while it waits, to see it leave; but not for long.
             Role::Http(http) => http.input.len() < input_max,
             Role::Lane(_) => true,

@@ -109,7 +109,7 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
         if conn.closing {
             return bytes.len();
         }
-        let full = !conn.takes_answers(&core.config);
+        let full = !conn.takes_answers(&core.config, core.flush.len());
         let Role::Http(http) = &mut conn.role else {
             return used;
         };

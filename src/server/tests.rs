@@ -62,3 +62,37 @@ fn streams_that_are_gone_do_not_wait_for_the_relay() {
     }
     assert_eq!(server.core.callbacks.waiting(), 0);
 }
+
+#[test]
+fn requests_without_end_on_many_connections_take_turns() {
+    let now = Time::default().plus(1_000);
+    let mut server = Server::new(Config::default(), [1; 32], now);
+    let ping = "GET /chloe/ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let hostile = Peer::Tcp(([192, 0, 2, 1], 9).into());
+    let keys = (0..300).map(|_| server.handle_accept(now, hostile).unwrap());
+    let keys: Vec<ConnKey> = keys.collect();
+    for key in &keys {
+        server.handle_received(now, *key, &mut ping.repeat(500).into_bytes());
+    }
+    let visitor = Peer::Tcp(([198, 51, 100, 7], 9).into());
+    let bystander = server.handle_accept(now, visitor).unwrap();
+    server.handle_received(now, bystander, &mut ping.as_bytes().to_vec());
+    // Each has a go before the bystander, and it is a short one where many wait.
+    for _ in 0..keys.len() {
+        let key = server.poll_transmit(now).unwrap();
+        assert_ne!(key, bystander);
+        server.transmit(now, key, &mut Vec::new());
+    }
+    assert_eq!(server.poll_transmit(now), Some(bystander));
+    let answered = server.core.stats.requests;
+    assert!(
+        answered < 300 * 66,
+        "{answered} requests, and one of the bystander"
+    );
+    // Nobody is forgotten by that.
+    server.transmit(now, bystander, &mut Vec::new());
+    while let Some(key) = server.poll_transmit(now) {
+        server.transmit(now, key, &mut Vec::new());
+    }
+    assert_eq!(server.core.stats.requests, 300 * 500 + 1);
+}
