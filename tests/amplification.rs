@@ -124,6 +124,38 @@ fn and_by_address() {
 /// A fifth of a thousand browsers, and a fifth of what their address may have: each in
 /// 100 channels, and all come back again and again.
 #[test]
+fn what_is_read_again_and_again_is_paced() {
+    let mut world = World::new(&[]);
+    let mut bystander = Bystander::of(&mut world);
+    for _ in 0..15 {
+        world.publish(&format!("channel=news&data={}", "x".repeat(1_000_000)));
+    }
+    let app = world.connect("127.0.0.1").unwrap();
+    let answer = world.get(app, "/channels/news", "");
+    let epoch = answer.split(r#""epoch":""#).nth(1).unwrap()[..10].to_owned();
+    let news = format!(r#"{{"type":"channel-subscribe","channel":"news","since":"{epoch}:0"}}"#);
+    // Twenty streams of one address, each of which wants all 15 MB a hundred times.
+    let keys: Vec<ConnKey> = (0..20).map(|_| world.websocket(HOSTILE, "")).collect();
+    let (mut said, mut asked) = (0, 0);
+    for _ in 0..5 {
+        for key in &keys {
+            for _ in 0..20 {
+                world.text(*key, &news);
+                asked += 1;
+            }
+            said += std::mem::take(&mut world.end(*key).taken).len();
+        }
+        world.pass(1_000);
+        bystander.hears(&mut world);
+    }
+    // What an address may have at once, and in five seconds, is 8 times 120 MB of these.
+    let most = 8 * 120_000_000 + 20 * 15_000_000;
+    assert!(said < most, "{said} bytes for {asked}");
+    assert!(said > 20 * 15_000_000, "each gets it once");
+    assert!(keys.iter().all(|key| !world.end(*key).closed));
+}
+
+#[test]
 fn browsers_that_come_back_at_once_behind_one_address_are_not_slowed() {
     let mut world = World::new(&["answer_bytes_per_second_per_address_max=1677721"]);
     let names: Vec<_> = (0..99)

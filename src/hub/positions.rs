@@ -39,7 +39,9 @@ impl Tables {
         // Of another life of the channel the client has seen nothing of this
         // one: it gets what there is.
         subscription.cursor = wanted.unwrap_or(channel.log.first());
+        let log = &channel.log;
         Some(Standing {
+            again_bytes: log.frames(subscription.cursor, log.next()).len(),
             position: Position {
                 epoch: channel.epoch,
                 offset: subscription.cursor - 1,
@@ -64,6 +66,7 @@ impl Tables {
                 Some(Standing {
                     position,
                     recovered,
+                    again_bytes: 0,
                 })
             }
         }

@@ -216,6 +216,9 @@ pub struct Standing {
     pub position: Position,
     /// Nothing between the position asked for and this one is missing.
     pub recovered: bool,
+    /// Bytes of publications that are kept behind this one, where a position was asked for:
+    /// they are delivered, perhaps once more. 0 where none was.
+    pub again_bytes: usize,
 }
 
 /// Publications that left the log before a session read them.

@@ -150,6 +150,23 @@ pub fn subscribe(
     }
 }
 
+/// What is delivered once more, because a client named a position, counts for this part of
+/// an answer of as many bytes: one that was away for long has much to get, and once.
+const AGAIN_PART: usize = 8;
+
+/// What a reply costs beside its own bytes: what is read from the history for it.
+pub fn cost_bytes(reply: &Reply) -> usize {
+    let again_bytes = match reply {
+        Reply::Subscribed { standing, .. } => standing.again_bytes,
+        Reply::Connected { channels, .. } => {
+            let standings = channels.iter().map(|(_, standing)| standing.again_bytes);
+            standings.sum()
+        }
+        _ => 0,
+    };
+    again_bytes / AGAIN_PART
+}
+
 /// Ends a subscription; one that is not there is ended already.
 pub fn unsubscribe(core: &mut Core, session: SessionKey, channel: &str) -> Reply {
     core.hub.unsubscribe(session, channel);

@@ -174,7 +174,8 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     if let Some(reply) = reply {
         let said = (context.polling.reply)(&reply, id);
         if let Some(session) = session_of(core, &reply, found_session) {
-            core.paces.charge(now, session, address, said.body.len());
+            let bytes = said.body.len() + dispatch::cost_bytes(&reply);
+            core.paces.charge(now, session, address, bytes);
         }
         core.answer(now, key, &context, &said);
     }

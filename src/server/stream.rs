@@ -255,21 +255,21 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
     // alternative is silence.
     let refused = matches!(reply, Reply::Refused(_));
     let connected = matches!(reply, Reply::Connected { .. });
+    let before = core.conns.get(key).map_or(0, |conn| conn.outbox.len());
     if id.is_some() || refused || connected {
-        let before = core.conns.get(key).map_or(0, |conn| conn.outbox.len());
         say(core, now, key, &reply, id);
-        charge(core, now, key, before);
     }
+    charge(core, now, key, before, dispatch::cost_bytes(&reply));
 }
 
 /// Counts what was just said to a command, behind `before` bytes in the outbox.
-fn charge(core: &mut Core, now: Time, key: ConnKey, before: usize) {
+fn charge(core: &mut Core, now: Time, key: ConnKey, before: usize, again: usize) {
     if let Some(conn) = core.conns.get(key)
         && let Role::WebSocket(stream) = &conn.role
     {
         let session = stream.session;
-        let (address, bytes) = (conn.address, conn.outbox.len().saturating_sub(before));
-        core.paces.charge(now, session, address, bytes);
+        let (address, said) = (conn.address, conn.outbox.len().saturating_sub(before));
+        core.paces.charge(now, session, address, said + again);
     }
 }
 
