@@ -37,6 +37,15 @@ impl AddressKey {
         let bits = self.0.get();
         (bits > u64::from(u32::MAX)).then_some(SiteKey(bits >> 16))
     }
+
+    /// What stands for everybody who is counted together: the first /64 of the /48,
+    /// or an IPv4 address itself.
+    pub fn party(self) -> AddressKey {
+        match self.site() {
+            Some(SiteKey(bits)) => NonZeroU64::new(bits << 16).map_or(self, AddressKey),
+            None => self,
+        }
+    }
 }
 
 impl fmt::Display for AddressKey {
@@ -75,5 +84,12 @@ mod tests {
         assert_eq!(site("192.0.2.1"), None);
         assert_eq!(site("2001:db8:7::1"), site("2001:db8:7:ffff::1"));
         assert_ne!(site("2001:db8:7::1"), site("2001:db8:8::1"));
+        let party = |text| key(text).map(AddressKey::party);
+        assert_eq!(party("192.0.2.1"), key("192.0.2.1"));
+        assert_eq!(party("2001:db8:7:ffff::1"), key("2001:db8:7::1"));
+        assert_eq!(
+            party("2001:db8:7::1").and_then(AddressKey::site),
+            site("2001:db8:7::1")
+        );
     }
 }

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 
-use super::accounts::Turn;
+use super::accounts::{Owner, Turn, party};
 use super::backoff::Backoff;
 use super::message::Message;
 use crate::base::address::AddressKey;
@@ -26,20 +26,24 @@ pub const SUSPECTS_MAX: usize = 16;
 /// An attempt that shall show how the app is holds others up for so long at first.
 const PATIENCE_MS: u64 = 1_000;
 
-/// Whose attempt failed. Of this machine each session may be another's, who
-/// comes through a proxy that nobody named.
+/// Whose attempt failed. The networks of one IPv6 /48 may be one peer's. Of this
+/// machine each session may be another's, who comes through a proxy that nobody named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suspect {
-    Address(AddressKey),
+    Party(AddressKey),
     Session(SessionId),
 }
 
 impl Suspect {
     /// Whom a failure of this message speaks of.
     pub fn of(message: &Message) -> Suspect {
-        match message.address {
-            Some(address) => Suspect::Address(address),
-            None => Suspect::Session(message.session),
+        Suspect::new(message.address, message.session)
+    }
+
+    fn new(owner: Owner, session: SessionId) -> Suspect {
+        match party(owner) {
+            Some(address) => Suspect::Party(address),
+            None => Suspect::Session(session),
         }
     }
 }
@@ -139,11 +143,13 @@ impl Gate {
 
     /// Whether this session, or its address, failed since the app last answered.
     pub fn suspects(&self, turn: &Turn) -> bool {
-        let suspect = match turn.owner {
-            Some(address) => Suspect::Address(address),
-            None => Suspect::Session(turn.session),
-        };
+        let suspect = Suspect::new(turn.owner, turn.session);
         self.suspects.contains(&suspect)
+    }
+
+    /// Those that failed since the app last answered, [`SUSPECTS_MAX`] at most.
+    pub fn suspected(&self) -> impl Iterator<Item = Suspect> {
+        self.suspects.iter().copied()
     }
 
     /// An attempt begins on `lane`; `again` says that it is of one who has failed.
@@ -240,7 +246,7 @@ mod tests {
 
     fn address(number: u8) -> Suspect {
         let address = std::net::IpAddr::from([192, 0, 2, number]);
-        Suspect::Address(AddressKey::of(address).unwrap())
+        Suspect::Party(AddressKey::of(address).unwrap())
     }
 
     struct Tried {

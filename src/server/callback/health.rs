@@ -4,15 +4,17 @@
 
 use super::accounts::Turn;
 use super::backoff::Backoff;
-use super::gate::{Door, Effect, Failed, Gate, SUSPECTS_MAX};
+use super::gate::{Door, Effect, Failed, Gate, SUSPECTS_MAX, Suspect};
 use super::outcome::Failure;
-use super::queue::Queue;
+use super::queue::{Patience, Queue};
 use crate::base::random::Random;
 use crate::base::time::Time;
 
 /// See the module's description.
 pub struct Health {
     gate: Gate,
+    /// When the app answered last, if it has.
+    answered_ms: Option<u64>,
     backoff: Backoff,
     random: Random,
     /// For the log.
@@ -24,6 +26,7 @@ impl Health {
     pub fn new(url: String, backoff: Backoff, random: Random) -> Health {
         Health {
             gate: Gate::default(),
+            answered_ms: None,
             backoff,
             random,
             url,
@@ -58,14 +61,18 @@ impl Health {
                 again_ms,
             } => (others_ms, again_ms),
         };
-        let find = |suspect: bool| {
-            let mut turns = queue.turns(SUSPECTS_MAX + 1);
-            turns.find(|turn| self.gate.suspects(turn) == suspect)
-        };
+        // Few are suspects, so few are passed over.
+        let mut turns = queue.turns(SUSPECTS_MAX + 1);
+        let other = turns.find(|turn| !self.gate.suspects(turn));
+        let claims = self.gate.suspected().filter_map(|suspect| match suspect {
+            Suspect::Party(party) => queue.claim(Some(party)),
+            Suspect::Session(session) => queue.claim_of_session(session),
+        });
+        let again = claims.min_by_key(|(out, turn)| (*out, turn.number));
         // Others are tried before those that failed.
         let mut wake_ms = None;
-        for (from_ms, suspect) in [(others_ms, false), (again_ms, true)] {
-            match find(suspect) {
+        for (from_ms, turn) in [(others_ms, other), (again_ms, again.map(|(_, turn)| turn))] {
+            match turn {
                 Some(turn) if from_ms <= now_ms => return Ok(turn),
                 Some(_) => wake_ms = Some(wake_ms.map_or(from_ms, |at_ms: u64| at_ms.min(from_ms))),
                 None => {}
@@ -85,8 +92,21 @@ impl Health {
         self.gate.end(lane);
     }
 
+    /// For how long messages are kept, of which `most_ms` is the rule. The app counts
+    /// as well for as long after its last answer, unless it is down.
+    pub fn patience(&self, most_ms: u64) -> Patience {
+        let is_down = self.is_down();
+        let answered_ms = self.answered_ms.filter(|_| !is_down);
+        Patience {
+            most_ms,
+            is_down,
+            well_until_ms: answered_ms.map_or(0, |at_ms| at_ms.saturating_add(most_ms)),
+        }
+    }
+
     /// The app answered, so it is up.
-    pub fn answered(&mut self) {
+    pub fn answered(&mut self, now: Time) {
+        self.answered_ms = Some(now.ms);
         if self.gate.answered() {
             log::info!("event=app_up url={}", self.url);
         }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use super::accounts::Owner;
+use super::accounts::{Owner, party};
 use super::addresses::Addresses;
 use super::event::Event;
 use super::exchange::{Exchange, Progress};
@@ -94,8 +94,8 @@ impl Lanes {
         }
     }
 
-    /// All lanes are busy and `owner`, with `out` exchanges, waits: an exchange
-    /// leaves its lane, if one hangs, or if another address has more than half
+    /// All lanes are busy and `owner`, whose party has `out` exchanges, waits: an
+    /// exchange leaves its lane, if one hangs, or if another party has more than half
     /// of them. Else, when one will hang that may leave then.
     ///
     /// # Errors
@@ -106,17 +106,17 @@ impl Lanes {
             return Err(None);
         }
         let half = self.limits.half_of_lanes();
-        let has = |other: Owner| {
-            let taken = self.lanes.iter().filter_map(Lane::taken_by);
-            taken.filter(|&taken| taken == other).count()
-        };
-        let greedy = self.lanes.iter().filter_map(Lane::taken_by);
-        let greedy = greedy
-            .filter(|&other| other != owner)
+        let taken = || self.lanes.iter().filter_map(Lane::taken_by).map(party);
+        let has = |other: Owner| taken().filter(|&taken| taken == other).count();
+        let greedy = taken()
+            .filter(|&other| other != party(owner))
             .find(|&other| has(other) > half);
         // This machine may be a proxy that nobody named, for visitors of any address.
         let may_pass = owner.is_none() || out < half;
-        let longest = self.longest(|other| greedy == Some(other) || greedy.is_none() && may_pass);
+        let longest = self.longest(|other| match greedy {
+            Some(greedy) => greedy == party(other),
+            None => may_pass,
+        });
         let Some((lane, began_ms)) = longest else {
             return Err(None);
         };

@@ -20,7 +20,8 @@ pub struct CallbackLimits {
     /// The longest wait after a failure, also if the app asks for a longer one.
     pub retry_max_ms: u64,
     /// A message older than this is not tried again. One that was never tried is
-    /// kept for as long again, while the app is up.
+    /// kept for as long again, unless the app is down, and then until it is tried, if
+    /// the app has answered anybody in that time.
     pub give_up_ms: u64,
     /// An answer's body beyond this is not read; the status still counts.
     pub answer_bytes_max: usize,

@@ -16,8 +16,8 @@
 //! they do too much of holds up them alone. What the app answers to one session
 //! holds that session; the app is down for all when it cannot be reached or
 //! several addresses fail in a row (`gate`). Messages that grow too old are given
-//! up where they stand; one that was never tried is tried first, if the app is
-//! up and its turn comes before it is twice as old.
+//! up where they stand; but one that was never tried is kept until it is, for as long
+//! as the app answers anybody.
 //!
 //! After each call drain [`Callbacks::poll_event`], then read
 //! [`Callbacks::poll_timeout`]. Called by the server.
@@ -298,7 +298,8 @@ impl Callbacks {
     /// When [`Callbacks::handle_timeout`] wants to be called, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<u64> {
         let ready = self.wake_ms.filter(|_| !self.keeping);
-        let old = self.queue.next_old_ms(self.limits.give_up_ms);
+        let patience = self.health.patience(self.limits.give_up_ms);
+        let old = self.queue.next_old_ms(patience);
         let wake = self.queue.next_wake_ms();
         let candidates = [self.lanes.next_deadline_ms(), ready, old, wake];
         candidates.into_iter().flatten().min()
@@ -342,8 +343,8 @@ impl Callbacks {
         for ended in self.lanes.time_out(now) {
             self.settle(now, ended);
         }
-        let (most_ms, spare) = (self.limits.give_up_ms, !self.health.is_down());
-        while let Some(pending) = self.queue.take_old(now.ms, most_ms, spare) {
+        let patience = self.health.patience(self.limits.give_up_ms);
+        while let Some(pending) = self.queue.take_old(now.ms, patience) {
             let last = pending.last;
             self.give_up(now, pending, GivenUp::TooOld { last });
         }
@@ -417,13 +418,13 @@ impl Callbacks {
         };
         match verdict {
             Verdict::Taken(answer) => {
-                self.health.answered();
+                self.health.answered(now);
                 self.queue.finish(&pending);
                 self.counters.taken += 1;
                 self.tell(&pending, Ok(answer));
             }
             Verdict::GivenUp(reason) => {
-                self.health.answered();
+                self.health.answered(now);
                 self.queue.finish(&pending);
                 self.give_up(now, pending, reason);
             }
@@ -435,7 +436,7 @@ impl Callbacks {
                 // The app may be well at once: it is asked as often as one that does not say.
                 let asked_ms = asked_ms.map(|wait_ms| wait_ms.min(self.limits.retry_max_ms));
                 if blame == Blame::Message {
-                    self.health.answered();
+                    self.health.answered(now);
                 } else {
                     let failed = Failed {
                         suspect: (blame == Blame::Unclear).then(|| Suspect::of(&pending.message)),

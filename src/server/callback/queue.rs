@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::accounts::{Accounts, Owner, Turn};
+use super::accounts::{Accounts, Claim, Limit, Owner, Turn};
 use super::limits::CallbackLimits;
 use super::message::{Message, Pending};
-use super::waiting::{Limit, Waiter, Waiting};
+use super::waiting::{Waiter, Waiting};
 use crate::base::key_map::KeyMap;
 use crate::base::names::SessionId;
 
@@ -35,6 +35,32 @@ impl Line {
     /// Messages queued or out.
     fn messages(&self) -> usize {
         self.numbers.len() + usize::from(self.head == Head::Outcome)
+    }
+}
+
+/// For how long messages are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// In milliseconds, from when it was queued.
+    pub most_ms: u64,
+    /// The app is down.
+    pub is_down: bool,
+    /// Until then the app counts as well.
+    pub well_until_ms: u64,
+}
+
+impl Patience {
+    /// When the message is too old.
+    fn ends_ms(self, pending: &Pending) -> u64 {
+        pending.queued_ms.saturating_add(self.most_ms)
+    }
+
+    /// When it is though it was never tried: later by as long again, and not while the
+    /// app is well.
+    fn with_untried_ms(self, pending: &Pending) -> u64 {
+        self.ends_ms(pending)
+            .saturating_add(self.most_ms)
+            .max(self.well_until_ms)
     }
 }
 
@@ -105,10 +131,8 @@ impl Queue {
         if line.is_some_and(|line| line.messages() >= self.limits.session_messages.max(1)) {
             return Some(Limit::Session);
         }
-        if !self.accounts.has_room(message.address, bytes) {
-            return Some(Limit::Address);
-        }
-        whole.then_some(Limit::Whole)
+        let share = self.accounts.limit(message.address, bytes);
+        share.or(whole.then_some(Limit::Whole))
     }
 
     /// Whether the message may be queued now. One that waits goes before it.
@@ -195,7 +219,20 @@ impl Queue {
         self.accounts.turns(depth)
     }
 
-    /// Exchanges of `owner` that are under way.
+    /// The turn of this party, if it may be next.
+    pub fn claim(&self, party: Owner) -> Option<Claim> {
+        self.accounts.claim(party)
+    }
+
+    /// The turn of this machine's session, if it waits for nothing but a lane.
+    pub fn claim_of_session(&self, session: SessionId) -> Option<Claim> {
+        match self.lines.get(&session)?.head {
+            Head::Turn(turn) if turn.owner.is_none() => Some((self.out(None), turn)),
+            Head::Turn(_) | Head::Time(_) | Head::Outcome => None,
+        }
+    }
+
+    /// Exchanges of the party of `owner` that are under way.
     pub fn out(&self, owner: Owner) -> usize {
         self.accounts.out(owner)
     }
@@ -279,31 +316,29 @@ impl Queue {
         self.times.first().map(|&(at_ms, _)| at_ms)
     }
 
-    /// When [`Queue::take_old`] has something to look at next, for messages that
-    /// are kept for `most_ms`.
-    pub fn next_old_ms(&self, most_ms: u64) -> Option<u64> {
+    /// When [`Queue::take_old`] has something to look at next.
+    pub fn next_old_ms(&self, patience: Patience) -> Option<u64> {
         let spared = self.queued.range(..self.spared_before).next();
         let fresh = self.queued.range(self.spared_before..).next();
-        let spared = spared.map(|(_, it)| it.queued_ms.saturating_add(most_ms.saturating_mul(2)));
-        let fresh = fresh.map(|(_, it)| it.queued_ms.saturating_add(most_ms));
+        let spared = spared.map(|(_, it)| patience.with_untried_ms(it));
+        let fresh = fresh.map(|(_, it)| patience.ends_ms(it));
         [spared, fresh].into_iter().flatten().min()
     }
 
-    /// Takes a message that is not out and older than `most_ms`, to give it up. One
-    /// that was never tried is spared once, for as long again, if `spare` says so.
-    /// Unlike after [`Queue::take_ready`], the queue has forgotten it already.
-    pub fn take_old(&mut self, now_ms: u64, most_ms: u64, spare: bool) -> Option<Pending> {
-        let is_over = |it: &Pending, most_ms: u64| it.queued_ms.saturating_add(most_ms) <= now_ms;
+    /// Takes a message that is not out and too old, to give it up. One that was never
+    /// tried is spared, unless the app is down now. Unlike after
+    /// [`Queue::take_ready`], the queue has forgotten it already.
+    pub fn take_old(&mut self, now_ms: u64, patience: Patience) -> Option<Pending> {
         if let Some((&number, pending)) = self.queued.range(..self.spared_before).next()
-            && is_over(pending, most_ms.saturating_mul(2))
+            && patience.with_untried_ms(pending) <= now_ms
         {
             return self.take(number);
         }
         while let Some((&number, pending)) = self.queued.range(self.spared_before..).next()
-            && is_over(pending, most_ms)
+            && patience.ends_ms(pending) <= now_ms
         {
             self.spared_before = number + 1;
-            if !spare || pending.attempts > 0 {
+            if patience.is_down || pending.attempts > 0 {
                 return self.take(number);
             }
         }
@@ -338,10 +373,17 @@ impl Queue {
         Some(pending)
     }
 
+    /// Whether nothing is kept of those who wait for room.
+    #[cfg(test)]
+    pub fn waits_bare(&self) -> bool {
+        self.waiting.is_bare()
+    }
+
     /// Whether nothing is left of anything.
     #[cfg(test)]
     pub fn is_bare(&self) -> bool {
         let counts = self.messages + self.bytes + self.waiting.len() + self.times.len();
-        counts == 0 && self.lines.is_empty() && self.accounts.is_empty()
+        let bare = self.waiting.is_bare() && self.accounts.is_empty();
+        counts == 0 && bare && self.lines.is_empty()
     }
 }

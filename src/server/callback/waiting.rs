@@ -5,23 +5,12 @@
 //! addresses take turns, so that one with many waiting streams is one among the
 //! others. It knows no limits: whoever asks says what fits. Called by `queue`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
-use super::accounts::Owner;
+use super::accounts::{Limit, Owner};
 use super::message::Message;
 use crate::base::address::{AddressKey, SiteKey};
 use crate::base::names::SessionId;
-
-/// Which limit a message would pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// That of its session.
-    Session,
-    /// Its address's share.
-    Address,
-    /// That of the whole queue.
-    Whole,
-}
 
 /// A message and its place.
 #[derive(Debug)]
@@ -30,12 +19,25 @@ pub struct Waiter {
     pub message: Message,
 }
 
+/// What the line of an address waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    /// Its turn in the round, of this number.
+    Round(u64),
+    /// Room for its IPv6 /48: it is parked.
+    Site,
+    /// Something of it to leave the queue.
+    Share,
+}
+
 /// Those of one address, by their tickets: in the order in which they came.
-#[derive(Default)]
 struct Line {
+    /// Never empty.
     waiters: BTreeMap<u64, Waiter>,
-    /// It has a turn in the round.
-    in_round: bool,
+    stand: Stand,
+    /// Its place among the parked of its /48, from when it was first parked until it
+    /// has had a message queued.
+    parked: Option<u64>,
 }
 
 /// Those of one session.
@@ -47,17 +49,18 @@ struct OfSession {
     held: BTreeMap<u64, Waiter>,
 }
 
-/// Everyone who waits. An address is in the round, or something of it is queued
-/// that will leave; so is a session whose waiters are held.
+/// Everyone who waits. Where there is room for one who is parked, somebody of that
+/// /48 is in the round. A session whose waiters are held has something queued.
 #[derive(Default)]
 pub struct Waiting {
     lines: HashMap<Owner, Line>,
     sessions: HashMap<SessionId, OfSession>,
     places: HashMap<u64, (Owner, SessionId, u64)>,
-    round: VecDeque<Owner>,
-    /// Those out of the round that may wait for their IPv6 /48 to have room.
-    parked: BTreeSet<(SiteKey, AddressKey)>,
-    next_ticket: u64,
+    round: BTreeMap<u64, Owner>,
+    /// Those who wait for their IPv6 /48 to have room, who came first first.
+    parked: BTreeMap<(SiteKey, u64), AddressKey>,
+    /// The next ticket, turn, or place among the parked.
+    next_number: u64,
     /// The next of the round waits for room in the whole queue.
     whole: bool,
 }
@@ -80,8 +83,7 @@ impl Waiting {
 
     /// A message waits from now on. There must be none of its place.
     pub fn add(&mut self, waiter: Waiter) {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
+        let ticket = self.number();
         let (owner, session) = (waiter.message.address, waiter.message.session);
         self.places.insert(waiter.place, (owner, session, ticket));
         self.sessions.entry(session).or_default().count += 1;
@@ -96,9 +98,11 @@ impl Waiting {
             .get_mut(&session)
             .and_then(|known| known.held.remove(&ticket));
         let waiter = held.or_else(|| self.lines.get_mut(&owner)?.waiters.remove(&ticket))?;
-        self.forget(session, owner);
+        self.forget(session);
+        self.end_if_empty(owner);
         // It may have been the one that the others waited for.
         self.whole = false;
+        self.wake_site(owner);
         Some(waiter.message)
     }
 
@@ -111,35 +115,24 @@ impl Waiting {
         if let Some((ticket, waiter)) = held.and_then(|known| known.held.pop_first()) {
             self.line_up(ticket, waiter);
         }
-        self.take_part(owner);
-        self.take_part_of_site(owner);
-    }
-
-    /// Something of the /48 of `owner` has left: one of those that wait for that has a turn.
-    fn take_part_of_site(&mut self, owner: Owner) {
-        let Some(site) = owner.and_then(AddressKey::site) else {
-            return;
-        };
-        while let Some(&(of, address)) = self.parked.range((site, AddressKey::LEAST)..).next()
-            && of == site
-        {
-            self.parked.remove(&(of, address));
-            if self.lines.contains_key(&Some(address)) {
-                return self.take_part(Some(address));
-            }
+        if self.lines.get(&owner).map(|line| line.stand) == Some(Stand::Share) {
+            self.take_turn(owner);
         }
+        self.wake_site(owner);
     }
 
     /// The next message that there is room for, by what `limit` says of each.
     pub fn next(&mut self, limit: impl Fn(&Message) -> Option<Limit>) -> Option<Waiter> {
         self.whole = false;
-        while let Some(&owner) = self.round.front() {
+        while let Some((_, &owner)) = self.round.first_key_value() {
             let Some(line) = self.lines.get_mut(&owner) else {
-                self.round.pop_front();
+                debug_assert!(false, "who is in the round has a line");
+                self.round.pop_first();
                 continue;
             };
             let Some(entry) = line.waiters.first_entry() else {
-                self.lines.remove(&owner);
+                debug_assert!(false, "a line is not empty");
+                self.end_if_empty(owner);
                 continue;
             };
             let (ticket, session) = (*entry.key(), entry.get().message.session);
@@ -155,15 +148,12 @@ impl Waiting {
                 Some(Limit::Session) => {
                     let waiter = entry.remove();
                     known.map(|known| known.held.insert(ticket, waiter));
+                    self.end_if_empty(owner);
                 }
-                Some(Limit::Address) => {
-                    line.in_round = false;
-                    self.round.pop_front();
-                    if let Some(address) = owner
-                        && let Some(site) = address.site()
-                    {
-                        self.parked.insert((site, address));
-                    }
+                Some(Limit::Address) => self.stop(owner, Stand::Share),
+                Some(Limit::Site) => {
+                    self.park(owner);
+                    continue;
                 }
                 Some(Limit::Whole) => {
                     self.whole = true;
@@ -171,12 +161,17 @@ impl Waiting {
                 }
                 None => {
                     let waiter = entry.remove();
-                    self.round.rotate_left(1);
+                    line.parked = None;
+                    self.take_turn(owner);
+                    self.end_if_empty(owner);
                     self.places.remove(&waiter.place);
-                    self.forget(session, owner);
+                    self.forget(session);
+                    self.wake_site(owner);
                     return Some(waiter);
                 }
             }
+            // The room in its /48, if there is any, is another's.
+            self.wake_site(owner);
         }
         None
     }
@@ -190,37 +185,111 @@ impl Waiting {
         for (ticket, waiter) in held {
             self.line_up(ticket, waiter);
         }
-        let owners: Vec<_> = self.lines.keys().copied().collect();
-        owners.into_iter().for_each(|owner| self.take_part(owner));
+        let mut owners: Vec<_> = self.lines.keys().copied().collect();
+        // The order of a map is chance.
+        owners.sort_unstable();
+        for owner in owners {
+            if !matches!(self.lines.get(&owner), Some(line) if matches!(line.stand, Stand::Round(_)))
+            {
+                self.take_turn(owner);
+            }
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
     }
 
     fn line_up(&mut self, ticket: u64, waiter: Waiter) {
         let owner = waiter.message.address;
-        let line = self.lines.entry(owner).or_default();
-        line.waiters.insert(ticket, waiter);
-        self.take_part(owner);
+        if let Some(line) = self.lines.get_mut(&owner) {
+            // It waits for what the line waits for.
+            line.waiters.insert(ticket, waiter);
+            return;
+        }
+        let line = Line {
+            waiters: BTreeMap::from([(ticket, waiter)]),
+            stand: Stand::Share,
+            parked: None,
+        };
+        self.lines.insert(owner, line);
+        self.take_turn(owner);
     }
 
-    fn take_part(&mut self, owner: Owner) {
-        if let Some(line) = self.lines.get_mut(&owner)
-            && !std::mem::replace(&mut line.in_round, true)
+    /// The line has a turn, behind all who have one.
+    fn take_turn(&mut self, owner: Owner) {
+        let turn = self.number();
+        self.stop(owner, Stand::Round(turn));
+        self.round.insert(turn, owner);
+    }
+
+    /// The line waits for its /48 to have room.
+    fn park(&mut self, owner: Owner) {
+        self.stop(owner, Stand::Site);
+        let number = self.number();
+        if let Some(address) = owner
+            && let Some(site) = address.site()
+            && let Some(line) = self.lines.get_mut(&owner)
         {
-            self.round.push_back(owner);
+            let place = *line.parked.get_or_insert(number);
+            self.parked.insert((site, place), address);
         }
     }
 
-    /// One less of `session`, which stood in the line of `owner`.
-    fn forget(&mut self, session: SessionId, owner: Owner) {
+    /// The line stands nowhere now, and is about to stand there.
+    fn stop(&mut self, owner: Owner, next: Stand) {
+        let Some(line) = self.lines.get_mut(&owner) else {
+            return;
+        };
+        match std::mem::replace(&mut line.stand, next) {
+            Stand::Round(turn) => {
+                self.round.remove(&turn);
+            }
+            Stand::Site => {
+                let site = owner.and_then(AddressKey::site);
+                if let (Some(site), Some(place)) = (site, line.parked) {
+                    self.parked.remove(&(site, place));
+                }
+            }
+            Stand::Share => {}
+        }
+    }
+
+    /// There may be room for the /48 of `owner`: the first who is parked has a turn.
+    fn wake_site(&mut self, owner: Owner) {
+        let Some(site) = owner.and_then(AddressKey::site) else {
+            return;
+        };
+        let mut parked = self.parked.range((site, 0)..=(site, u64::MAX));
+        if let Some((_, &address)) = parked.next() {
+            self.take_turn(Some(address));
+        }
+    }
+
+    /// Nothing is kept of an address whose last waiter left its line.
+    fn end_if_empty(&mut self, owner: Owner) {
+        let line = self.lines.get(&owner);
+        if line.is_some_and(|line| line.waiters.is_empty()) {
+            self.stop(owner, Stand::Share);
+            self.lines.remove(&owner);
+        }
+    }
+
+    /// One less of `session`.
+    fn forget(&mut self, session: SessionId) {
         if let Some(known) = self.sessions.get_mut(&session) {
             known.count -= 1;
             if known.count == 0 {
                 self.sessions.remove(&session);
             }
         }
-        // One that is in the round is taken out when its turn comes.
-        let line = self.lines.get(&owner);
-        if line.is_some_and(|line| line.waiters.is_empty() && !line.in_round) {
-            self.lines.remove(&owner);
-        }
+    }
+
+    /// Whether nothing is kept of anybody.
+    #[cfg(test)]
+    pub fn is_bare(&self) -> bool {
+        let indexes = self.lines.len() + self.sessions.len() + self.round.len();
+        self.places.len() + indexes + self.parked.len() == 0
     }
 }

@@ -4,5 +4,6 @@ mod delivery;
 mod failures;
 mod fair;
 mod limits;
+mod parties;
 mod rig;
 mod simulation;
