@@ -74,16 +74,21 @@ impl Shares {
         self.addresses.get(&key).copied().unwrap_or(0)
     }
 
-    /// What all addresses of the /48 of `key` have together; nothing if it is in none.
-    pub fn of_site(&self, key: AddressKey) -> usize {
-        let of_site = key.site().and_then(|site| self.sites.get(&site));
-        of_site.copied().unwrap_or(0)
+    /// What everybody has who is counted together with `key`: its /48, or itself alone.
+    pub fn of_party(&self, key: AddressKey) -> usize {
+        match key.site() {
+            Some(site) => self.sites.get(&site).copied().unwrap_or(0),
+            None => self.of(key),
+        }
     }
 
     /// How much more `key` may take.
     pub fn room(&self, key: AddressKey) -> usize {
         let own = self.most.saturating_sub(self.of(key));
-        own.min(self.most_of_site.saturating_sub(self.of_site(key)))
+        match key.site() {
+            Some(_) => own.min(self.most_of_site.saturating_sub(self.of_party(key))),
+            None => own,
+        }
     }
 
     /// How many addresses have anything.
@@ -146,6 +151,8 @@ mod tests {
         assert!(shares.take(key("2001:db8:8::1"), 10));
         shares.give_back(network(3), 4);
         assert!(shares.take(network(17), 4));
+        assert_eq!(shares.of_party(network(99)), 160);
+        assert_eq!(shares.of_party(key("192.0.2.1")), 0);
         assert!(!shares.take(network(18), 1));
     }
 

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::base::address::AddressKey;
 use crate::base::names::{Epoch, Moment, Offset, Since};
 
 use super::log::Log;
@@ -52,6 +53,9 @@ pub struct Channel {
     pub counted: bool,
     /// Whose readers it has, if it is counted.
     pub readership: Readership,
+    /// The address of one of its readers, as a rule the first, that it counts for where
+    /// there are nearly too many channels.
+    pub opener: Option<AddressKey>,
     readers: Vec<Reader>,
     awake: u32,
 }
@@ -72,6 +76,7 @@ impl Channel {
             touched: 0,
             counted: false,
             readership: Readership::Nobody,
+            opener: None,
             readers: Vec::new(),
             awake: 0,
         }

@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 use smallvec::SmallVec;
 
 use crate::base::address::AddressKey;
-use crate::base::shares::{SITE_SHARES, Shares};
+use crate::base::shares::Shares;
 
 use super::values::HubLimits;
 
-/// An address with this many sessions is a crowd.
+/// A party with this many sessions is a crowd.
 pub const CROWD: usize = 16;
 
 /// So many of the largest crowds are told apart.
@@ -26,13 +26,16 @@ pub struct Holdings {
     sessions: Shares,
     /// Sessions that count for no address.
     exempt: usize,
-    /// The addresses with many sessions, by the power of two that those reach: an entry
-    /// moves seldom, and the order is good enough to choose by.
+    /// The parties with many sessions (an IPv6 /48 is one), by the power of two that those
+    /// reach: an entry moves seldom, and the order is good enough to choose by.
     crowds: BTreeSet<(u32, Option<AddressKey>)>,
     /// Subscriptions, but for those that come with each session.
     pub subscriptions: Shares,
     /// Channels that an address alone reads.
     pub channels: Shares,
+    /// Channels that are read and have this opener. There is no share of them: who has
+    /// the most opens no others when there is little room.
+    pub opened: Shares,
 }
 
 impl Holdings {
@@ -44,6 +47,7 @@ impl Holdings {
             crowds: BTreeSet::new(),
             subscriptions: Shares::new(limits.subscriptions_per_address),
             channels: Shares::new(limits.channels_per_address()),
+            opened: Shares::new(usize::MAX),
         }
     }
 
@@ -68,11 +72,9 @@ impl Holdings {
         address.map_or(self.exempt, |address| self.sessions.of(address))
     }
 
-    /// How much of a crowd `address` is: the sessions that it has, or its part of those of
-    /// its /48, of which each network may have few.
-    pub fn crowd_of(&self, address: Option<AddressKey>) -> usize {
-        let of_site = address.map_or(0, |address| self.sessions.of_site(address) / SITE_SHARES);
-        self.sessions_of(address).max(of_site)
+    /// How many sessions count for the party of `address`.
+    pub fn sessions_of_party(&self, address: Option<AddressKey>) -> usize {
+        address.map_or(self.exempt, |address| self.sessions.of_party(address))
     }
 
     /// Whether one more session of `address` is within its share.
@@ -80,33 +82,39 @@ impl Holdings {
         address.is_none_or(|address| self.sessions.room(address) > 0)
     }
 
-    /// Those with the most sessions, the first first.
+    /// The parties with the most sessions, the first first.
     pub fn crowds(&self) -> SmallVec<[Option<AddressKey>; TOLD_APART]> {
         let largest = self.crowds.iter().rev().take(TOLD_APART);
         let mut largest: SmallVec<[_; TOLD_APART]> = largest.map(|(_, address)| *address).collect();
-        largest.sort_by_key(|address| Reverse(self.sessions_of(*address)));
+        largest.sort_by_key(|party| Reverse(self.sessions_of_party(*party)));
         largest
     }
 
     /// Whether nobody holds anything.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
-        let shares = [&self.sessions, &self.subscriptions, &self.channels];
+        let shares = [
+            &self.sessions,
+            &self.subscriptions,
+            &self.channels,
+            &self.opened,
+        ];
         self.exempt == 0 && self.crowds.is_empty() && shares.iter().all(|shares| shares.is_empty())
     }
 
     fn change(&mut self, address: Option<AddressKey>, step: impl FnOnce(&mut Holdings)) {
-        let before = rank(self.sessions_of(address));
+        let before = rank(self.sessions_of_party(address));
         step(self);
-        let after = rank(self.sessions_of(address));
+        let after = rank(self.sessions_of_party(address));
         if before == after {
             return;
         }
+        let party = address.map(AddressKey::party);
         if let Some(before) = before {
-            self.crowds.remove(&(before, address));
+            self.crowds.remove(&(before, party));
         }
         if let Some(after) = after {
-            self.crowds.insert((after, address));
+            self.crowds.insert((after, party));
         }
     }
 }

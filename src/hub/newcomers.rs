@@ -6,7 +6,7 @@
 //! with many of them is cleaned. Sessions of WebSockets never stand in one. Called by
 //! the hub alone, which ends who is chosen.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::address::AddressKey;
 use crate::base::slots::Slots;
@@ -27,7 +27,8 @@ const SLACK: usize = 4;
 /// The sessions that never had a stream, and where the last look ended.
 #[derive(Default)]
 pub struct Newcomers {
-    queues: HashMap<Option<AddressKey>, VecDeque<SessionKey>>,
+    /// Those of one IPv6 /48 stand side by side.
+    queues: BTreeMap<Option<AddressKey>, VecDeque<SessionKey>>,
     hand: u32,
     /// Sessions that were chosen so far.
     chosen: u64,
@@ -64,7 +65,9 @@ impl Newcomers {
     ) -> Result<Option<SessionKey>, HubError> {
         let (goes, full) = if !holdings.has_room_for_session(address) {
             let full = HubError::TooManySessionsOfAddress(limits.sessions_per_address);
-            (self.take_oldest(address, sessions), full)
+            let of_address = self.take_oldest(address, sessions);
+            let goes = of_address.or_else(|| self.take_one_of_site(address, sessions));
+            (goes, full)
         } else if sessions.len() >= limits.sessions {
             let full = HubError::TooManySessions(limits.sessions);
             (self.choose(address, sessions, holdings), full)
@@ -93,9 +96,6 @@ impl Newcomers {
         queue.retain(|&key| waits(sessions, key, address));
         if queue.is_empty() {
             self.queues.remove(&address);
-            if self.queues.capacity() > 64 && self.queues.len() < self.queues.capacity() / 8 {
-                self.queues.shrink_to(2 * self.queues.len());
-            }
         } else if queue.capacity() > 4 * queue.len() + 64 {
             queue.shrink_to(2 * queue.len());
         }
@@ -117,10 +117,31 @@ impl Newcomers {
         None
     }
 
+    /// One that never had a stream, of the IPv6 /48 of `address`.
+    fn take_one_of_site(
+        &mut self,
+        address: Option<AddressKey>,
+        sessions: &Slots<Session>,
+    ) -> Option<SessionKey> {
+        let party = address?.party();
+        let site = party.site()?;
+        loop {
+            let (&next, _) = self.queues.range(Some(party)..).next()?;
+            if next?.site() != Some(site) {
+                return None;
+            }
+            // A queue that is of no use is gone after this.
+            if let Some(key) = self.take_oldest(next, sessions) {
+                return Some(key);
+            }
+        }
+    }
+
     /// Who goes for a newcomer of `address` when there are too many in all: of the
-    /// address with the most sessions the oldest that never had a stream. If the largest
-    /// have none: one that never had a stream, or else one that sleeps, of an
-    /// address with many more sessions than the newcomer's.
+    /// party with the most sessions the oldest that never had a stream, or, of an IPv6
+    /// /48, that of one of its networks. If the largest have none: one that never had a
+    /// stream, or else one that sleeps, of a party with many more sessions than the
+    /// newcomer's.
     fn choose(
         &mut self,
         address: Option<AddressKey>,
@@ -129,7 +150,10 @@ impl Newcomers {
     ) -> Option<SessionKey> {
         let crowds = holdings.crowds();
         let mut crowds = crowds.iter();
-        let oldest = crowds.find_map(|crowd| self.take_oldest(*crowd, sessions));
+        let oldest = crowds.find_map(|party| {
+            let of_address = self.take_oldest(*party, sessions);
+            of_address.or_else(|| self.take_one_of_site(*party, sessions))
+        });
         oldest.or_else(|| self.look_around(address, sessions, holdings))
     }
 
@@ -139,7 +163,7 @@ impl Newcomers {
         sessions: &Slots<Session>,
         holdings: &Holdings,
     ) -> Option<SessionKey> {
-        let enough = CROWD.max(2 * (holdings.crowd_of(address) + 1));
+        let enough = CROWD.max(2 * (holdings.sessions_of_party(address) + 1));
         let (mut best, mut compared) = (None, 0);
         for _ in 0..LOOKED_AT.min(sessions.width()) {
             self.hand = (self.hand + 1) % sessions.width();
@@ -149,7 +173,7 @@ impl Newcomers {
             let Rest::Asleep { ends_ms } = session.rest() else {
                 continue;
             };
-            let held = holdings.crowd_of(session.address);
+            let held = holdings.sessions_of_party(session.address);
             if session.had_stream && held < enough {
                 continue;
             }

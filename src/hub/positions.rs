@@ -3,6 +3,7 @@
 //! A client names a position of the channel, or a moment of the server. Moves
 //! cursors; `cursors` finds what is pending behind them. Called by the hub alone.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::names::{Moment, Position, Since};
@@ -11,6 +12,9 @@ use super::channel::Channel;
 use super::session::SessionKey;
 use super::tables::Tables;
 use super::values::{Asking, Standing};
+
+/// So many positions are looked through for each subscription; more are put in a map.
+const LOOKED_THROUGH: usize = 8;
 
 impl Tables {
     /// Where a subscription stands.
@@ -83,15 +87,28 @@ impl Tables {
         self.rewind_all(key);
         let count = self.sessions.get(key).map_or(0, |s| s.subscriptions.len());
         let mut standings = Vec::with_capacity(count);
+        // A peer may name many more than it has subscriptions. The first of a name counts.
+        let many = positions.len() > LOOKED_THROUGH;
+        let map: HashMap<&str, Since> = match many {
+            true => positions.iter().rev().copied().collect(),
+            false => HashMap::new(),
+        };
+        let find = |name: &str| match many {
+            true => map.get(name).copied(),
+            false => {
+                let mut given = positions.iter();
+                given.find(|(channel, _)| *channel == name).map(|it| it.1)
+            }
+        };
         for number in 0..count {
             let Some((channel, _)) = self.standing(key, number) else {
                 continue;
             };
             let (name, epoch) = (Arc::clone(&channel.name), channel.epoch);
-            let given = positions.iter().find(|(channel, _)| **channel == *name);
+            let given = find(&name);
             // A poll that crosses the answer to its subscription names another
             // life of the channel yet: it acknowledges nothing.
-            let given = given.filter(|(_, at)| {
+            let given = given.filter(|at| {
                 asking != Asking::Poll
                     || match at {
                         Since::Position(position) => position.epoch == epoch,
@@ -104,7 +121,7 @@ impl Tables {
                 epoch: channel.epoch,
                 offset: 0,
             });
-            let since = given.map(|(_, since)| *since).or(unseen.map(Since::from));
+            let since = given.or(unseen.map(Since::from));
             let fresh = asking == Asking::Fresh;
             if let Some(standing) = self.stand(key, number, since, present, fresh) {
                 if let Some(since) = since.filter(|_| asking == Asking::Poll) {

@@ -346,6 +346,19 @@ fn recounted(hub: &Hub) -> HashMap<AddressKey, (usize, usize, usize)> {
     counts
 }
 
+/// Whether each channel that is read has an opener, if it can, and no other has.
+fn openers_are_readers(hub: &Hub) -> bool {
+    let address = |reader: &channel::Reader| {
+        let (_, session) = hub.tables.sessions.at(reader.session)?;
+        session.address
+    };
+    let mut channels = hub.tables.channels.iter();
+    channels.all(|(_, channel)| match channel.opener {
+        Some(_) => channel.counted && !channel.is_empty(),
+        None => !channel.counted || channel.readers().iter().find_map(address).is_none(),
+    })
+}
+
 proptest! {
     #[test]
     fn whatever_happens_shares_are_what_is_there(
@@ -398,7 +411,11 @@ proptest! {
                 );
                 prop_assert_eq!(held, counts.get(&key).copied().unwrap_or_default());
                 prop_assert!(held.0 <= 8 && held.1 <= 10);
+                let opened = hub.tables.channels.iter();
+                let opened = opened.filter(|(_, channel)| channel.opener == Some(key));
+                prop_assert_eq!(holdings.opened.of(key), opened.count());
             }
+            prop_assert!(openers_are_readers(hub), "a read channel counts for somebody");
             let named = hub.tables.channels.iter().filter(|(_, channel)| !channel.direct);
             let (read, unread): (Vec<_>, Vec<_>) = named.partition(|(_, c)| !c.is_empty());
             prop_assert_eq!(hub.tables.read, read.len());

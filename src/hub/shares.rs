@@ -36,10 +36,19 @@ impl Tables {
             let most = limits.subscriptions_per_address;
             return Err(HubError::TooManySubscriptions(most));
         }
-        if channel.is_none_or(Channel::is_empty) && self.holdings.channels.room(address) == 0 {
+        if !channel.is_none_or(Channel::is_empty) {
+            return Ok(());
+        }
+        if self.holdings.channels.room(address) == 0 {
             return Err(HubError::TooManyAlone(limits.channels_per_address()));
         }
-        Ok(())
+        // The more is taken the less one party may have of it. So several that help each
+        // other leave as much room as each of them has, and who has few always finds it.
+        let free = limits.channels.saturating_sub(self.read);
+        match self.holdings.opened.of_party(address) {
+            opened if opened >= free && free > 0 => Err(HubError::TooManyOpened(opened)),
+            _ => Ok(()),
+        }
     }
 
     /// The session, and what it reads, counts for `address` from now on, unless that
@@ -73,6 +82,7 @@ impl Tables {
             self.count_subscription(slot, before, false);
             self.count_subscription(slot, address, true);
             self.look_through(slot);
+            self.find_opener(slot, address);
         }
         self.newcomers.clean(before, &self.sessions, &self.holdings);
         if !had_stream {
@@ -146,6 +156,40 @@ impl Tables {
             _ => Readership::Several,
         };
         self.set_readership(slot, readership);
+    }
+
+    /// Finds out whom the channel in `slot` counts for, where `address` came to it or left
+    /// it: its opener for as long as that reads it, and then the one of its readers that
+    /// has opened the fewest, if that has fewer than the opener.
+    pub fn find_opener(&mut self, slot: u32, address: Option<AddressKey>) {
+        let Some((_, channel)) = self.channels.at(slot).filter(|(_, c)| c.counted) else {
+            return;
+        };
+        let before = channel.opener;
+        let readers = channel.readers().iter().take(LOOKED_THROUGH);
+        let addresses = readers.filter_map(|reader| self.sessions.at(reader.session)?.1.address);
+        let opened = |address: &AddressKey| self.holdings.opened.of_party(*address);
+        let after = match before {
+            _ if channel.is_empty() => None,
+            None => address,
+            Some(opener) => {
+                let fewest = addresses.min_by_key(|&reader| (reader != opener, opened(&reader)));
+                let better = fewest.filter(|reader| opened(reader) < opened(&opener));
+                Some(better.unwrap_or(opener))
+            }
+        };
+        if before == after {
+            return;
+        }
+        if let Some(channel) = self.channels.at_mut(slot) {
+            channel.opener = after;
+        }
+        if let Some(before) = before {
+            self.holdings.opened.give_back(before, 1);
+        }
+        if let Some(after) = after {
+            self.holdings.opened.count(after, 1);
+        }
     }
 
     /// The channel in `slot` has these readers now.

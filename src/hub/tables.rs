@@ -126,9 +126,13 @@ impl Tables {
             cursor: channel.log.next(),
         });
         let readership = channel.readership.with(address);
+        let opens = channel.opener.is_none();
         self.put_right(moved);
         self.count_subscription(channel_key.index(), address, true);
         self.set_readership(channel_key.index(), readership);
+        if opens {
+            self.find_opener(channel_key.index(), address);
+        }
         Some(number)
     }
 
@@ -147,12 +151,16 @@ impl Tables {
         self.put_right(moved);
         self.count_subscription(gone.channel, address, false);
         let (key, channel) = self.channels.at(gone.channel)?;
-        if channel.is_empty() && !channel.direct {
+        let (is_empty, opener) = (channel.is_empty(), channel.opener);
+        if is_empty && !channel.direct {
             self.read -= 1;
         }
         // Of one address alone it stays, whichever of its readers leaves.
-        if channel.is_empty() || channel.readership == Readership::Several {
+        if is_empty || channel.readership == Readership::Several {
             self.look_through(gone.channel);
+        }
+        if opener.is_some() && (is_empty || opener == address) {
+            self.find_opener(gone.channel, address);
         }
         Some(key)
     }

@@ -65,6 +65,8 @@ pub enum HubError {
     TooManyChannels(usize),
     /// The address alone reads as many channels as it may.
     TooManyAlone(usize),
+    /// There is little room, and the address has opened more channels than there is room for.
+    TooManyOpened(usize),
     TooManyOfSession(usize),
     TooManySubscriptions(usize),
     TooManySessions(usize),
@@ -80,7 +82,9 @@ impl HubError {
             | HubError::LongName(_)
             | HubError::ReservedName
             | HubError::ControlInName => "channel_name",
-            HubError::TooManyChannels(_) | HubError::TooManyAlone(_) => "channels_max",
+            HubError::TooManyChannels(_)
+            | HubError::TooManyAlone(_)
+            | HubError::TooManyOpened(_) => "channels_max",
             HubError::TooManyOfSession(_) => "channels_per_session_max",
             HubError::TooManySubscriptions(_) => "subscriptions_per_address_max",
             HubError::TooManySessions(_) => "sessions_max",
@@ -103,6 +107,7 @@ impl HubError {
         matches!(
             self,
             HubError::TooManyAlone(_)
+                | HubError::TooManyOpened(_)
                 | HubError::TooManySubscriptions(_)
                 | HubError::TooManySessionsOfAddress(_)
         )
@@ -141,6 +146,12 @@ impl fmt::Display for HubError {
                 write!(
                     f,
                     "your address alone reads {most} channels, a tenth of channels_max: leave some, or raise channels_max"
+                )
+            }
+            HubError::TooManyOpened(opened) => {
+                write!(
+                    f,
+                    "there is little room for more channels, and your address opened {opened} of those that are read: leave some, or raise channels_max"
                 )
             }
             HubError::TooManySubscriptions(most) => {
