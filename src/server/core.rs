@@ -236,6 +236,12 @@ impl Core {
             .header("Vary", "Origin")
     }
 
+    /// Whether enough was done in this turn for whom the connection counts for.
+    pub fn has_had_its_turn(&self, now: Time, key: ConnKey) -> bool {
+        let turn = &self.paces.turn;
+        turn.is_used(now) && turn.is_over(now, self.conns.get(key).and_then(|conn| conn.address))
+    }
+
     /// Sets what an HTTP connection is in the middle of.
     pub fn set_phase(&mut self, now: Time, key: ConnKey, phase: Phase) {
         if let Some(conn) = self.conns.get_mut(key)

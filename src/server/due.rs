@@ -14,9 +14,13 @@ pub fn handle(core: &mut Core, now: Time) {
     while let Some(due) = core.timers.take_due(now.ms) {
         due.into_iter().for_each(|key| late(core, now, key));
     }
-    while let Some(due) = core.paces.waiting.take_due(now.ms) {
-        due.into_iter()
-            .for_each(|key| stream::go_on(core, now, key));
+    while let Some(due) = core.paces.take_due(now) {
+        for key in due {
+            match core.has_had_its_turn(now, key) {
+                true => core.paces.wait_until(now.after(1), key),
+                false => stream::go_on(core, now, key),
+            }
+        }
     }
     leave::look(core, now);
     // Else sessions, history and messages are the next process's.

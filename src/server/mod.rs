@@ -21,6 +21,7 @@ mod origins;
 mod openers;
 mod conn;
 mod memory;
+mod turn;
 mod pace;
 mod acks;
 mod leaving;
@@ -377,8 +378,11 @@ impl Server {
     /// Whether more was published than may run ahead of the readers
     /// (`fan_out_backlog_bytes`), and `key` is one that publishes: it is not read
     /// until they have been written to, so that a flood waits where it comes from,
-    /// and nobody else does.
+    /// and nobody else does. Or enough was done for the address of `key` in this turn.
     pub fn is_held_back(&self, key: ConnKey) -> bool {
+        if self.core.has_had_its_turn(self.now, key) {
+            return true;
+        }
         if self.core.hub.backlog_bytes() <= self.core.config.fan_out_backlog_bytes {
             return false;
         }

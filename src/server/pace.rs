@@ -1,5 +1,5 @@
 //! How many messages a session may send in a second, and how much it may have Chloe say
-//! to them.
+//! to them; and which streams wait for that.
 //!
 //! A bucket for each session, kept as the one moment at which it will be full again. A
 //! message takes its time out of it, and so does each byte of a long answer, or a few
@@ -8,10 +8,11 @@
 //! so that those that are silent cost nothing. Called by `stream`, which reads no
 //! further while a bucket is empty, and by `polls`, which refuses.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::base::address::AddressKey;
+use crate::base::address::{AddressKey, SiteKey};
 use crate::base::key_map::KeyMap;
+use crate::base::shares::SITE_SHARES;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 use crate::config::Config;
@@ -19,6 +20,7 @@ use crate::hub::SessionKey;
 use crate::transport::contract::Problem;
 
 use super::conn::ConnKey;
+use super::turn::Turn;
 
 /// How long a stream is held back before its client is told.
 const TELL_AFTER_MS: u64 = 1_000;
@@ -40,6 +42,29 @@ struct Spent {
     told: bool,
 }
 
+/// Who pays for long answers beside the session: its address, and the IPv6 /48 of that,
+/// which has as many shares as it has elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Payer {
+    Address(AddressKey),
+    Site(SiteKey),
+}
+
+impl Payer {
+    fn all(address: AddressKey) -> impl Iterator<Item = Payer> {
+        let site = address.site().map(Payer::Site);
+        [Some(Payer::Address(address)), site].into_iter().flatten()
+    }
+
+    /// How much more it may have than an address.
+    fn shares(self) -> u64 {
+        match self {
+            Payer::Address(_) => 1,
+            Payer::Site(_) => SITE_SHARES as u64,
+        }
+    }
+}
+
 /// The buckets that are not full.
 pub struct Paces {
     token_us: u64,
@@ -48,14 +73,18 @@ pub struct Paces {
     bytes_per_second: usize,
     bytes_per_second_of_address: usize,
     spent: KeyMap<SessionKey, Spent>,
-    /// When the bucket of an address will be full again, in microseconds.
-    addresses: HashMap<AddressKey, u64>,
+    /// When the bucket of an address or a /48 will be full again, in microseconds.
+    addresses: HashMap<Payer, u64>,
     /// How many addresses there may be before those of full buckets are dropped.
     sweep_addresses_at: usize,
     /// How many entries there may be before those of full buckets are dropped.
     sweep_at: usize,
     /// Streams that are not read until there is a token.
     pub waiting: Timers<ConnKey>,
+    /// Each of them once.
+    timed: HashSet<ConnKey>,
+    /// What is enough for a turn of the event loop.
+    pub turn: Turn,
 }
 
 impl Paces {
@@ -73,7 +102,29 @@ impl Paces {
             sweep_addresses_at: 64,
             sweep_at: 64,
             waiting: Timers::default(),
+            timed: HashSet::new(),
+            turn: Turn::default(),
         }
+    }
+
+    /// The stream of `key` is to be read on at `at_ms`, or when it was to be already.
+    pub fn wait_until(&mut self, at_ms: u64, key: ConnKey) {
+        if self.timed.insert(key) {
+            self.waiting.set(at_ms, key);
+        }
+    }
+
+    /// The streams that are to be read on, some at a time; `None` when there are none.
+    pub fn take_due(&mut self, now: Time) -> Option<Vec<ConnKey>> {
+        let due = self.waiting.take_due(now.ms)?;
+        due.iter().for_each(|key| {
+            self.timed.remove(key);
+        });
+        if self.timed.is_empty() {
+            // A crowd that waited leaves no room behind.
+            self.timed = HashSet::new();
+        }
+        Some(due)
     }
 
     /// How long the session, whose connection counts for `address`, has to wait before
@@ -89,7 +140,8 @@ impl Paces {
     }
 
     fn address_wait_ms(&self, now: Time, address: AddressKey) -> u64 {
-        let full_at_us = self.addresses.get(&address).copied().unwrap_or(0);
+        let full_at_us = Payer::all(address).filter_map(|payer| self.addresses.get(&payer));
+        let full_at_us = full_at_us.copied().max().unwrap_or(0);
         let used_us = full_at_us.saturating_sub(now.ms * 1_000);
         used_us
             .saturating_sub(ADDRESS_BURST_MS * 1_000)
@@ -119,6 +171,7 @@ impl Paces {
         address: Option<AddressKey>,
         bytes: usize,
     ) {
+        self.turn.answered(now, address, bytes);
         let bytes = bytes.saturating_sub(ANSWER_FREE_BYTES) as u64;
         if bytes == 0 {
             return;
@@ -135,8 +188,10 @@ impl Paces {
             self.addresses.shrink_to(self.sweep_addresses_at);
         }
         let cost_us = cost_us(self.bytes_per_second_of_address);
-        let full_at_us = self.addresses.entry(address).or_insert(0);
-        *full_at_us = (*full_at_us).max(now_us) + cost_us;
+        for payer in Payer::all(address) {
+            let full_at_us = self.addresses.entry(payer).or_insert(0);
+            *full_at_us = (*full_at_us).max(now_us) + cost_us / payer.shares();
+        }
     }
 
     fn take_us(&mut self, now: Time, session: SessionKey, cost_us: u64) {
@@ -249,6 +304,23 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_waits_has_one_timer() {
+        let mut paces = Paces::new(&Config::default());
+        let now = Time::default();
+        let (one, other) = (Key::from_u64(1), Key::from_u64(2));
+        for round in 0..3 {
+            // The relay has it read on whenever a message of it is queued.
+            for _ in 0..100 {
+                paces.wait_until(now.after(50), one);
+            }
+            paces.wait_until(now.after(50), other);
+            assert_eq!(paces.waiting.len(), 2, "round {round}");
+            assert_eq!(paces.take_due(now.plus(100)), Some(vec![one, other]));
+        }
+        assert!(paces.timed.is_empty() && paces.take_due(now.plus(100)).is_none());
+    }
+
+    #[test]
     fn long_answers_take_from_the_session_and_its_address() {
         let config = Config {
             answer_bytes_per_second_max: 100_000,
@@ -290,6 +362,18 @@ mod tests {
         assert_eq!(paces.wait_ms(now, fresh, None), 0, "nor this machine");
         now = now.plus(100);
         assert_eq!(paces.wait_ms(now, fresh, address), 0);
+        // Seventeen networks of a /48 have what sixteen may have.
+        let network = |number: u16| {
+            let address = [0x2001, 0xdb8, 7, number, 0, 0, 0, 1];
+            AddressKey::of(std::net::IpAddr::from(address))
+        };
+        for number in 1..=17 {
+            assert_eq!(paces.wait_ms(now, fresh, network(number)), 0);
+            for _ in 0..100 {
+                paces.charge(now, session, network(number), of_100_kb);
+            }
+        }
+        assert!(paces.wait_ms(now, fresh, network(18)) > 500);
         // Nothing is kept of those that have been quiet.
         for number in 1..10_000u32 {
             now = now.plus(1_000);

@@ -21,7 +21,11 @@ use super::{echo, fanout};
 
 /// Reads what came for a WebSocket.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
-    let Some(stream) = stream_mut(core, key) else {
+    let Some(conn) = core.conns.get_mut(key) else {
+        return;
+    };
+    core.paces.turn.received(now, conn.address, bytes.len());
+    let Role::WebSocket(stream) = &mut conn.role else {
         return;
     };
     stream.hear(now);
@@ -65,7 +69,7 @@ fn slow_down(core: &mut Core, now: Time, key: ConnKey, session: SessionKey, wait
     if let Some(conn) = core.conns.get_mut(key)
         && !std::mem::replace(&mut conn.paused, true)
     {
-        core.paces.waiting.set(at_ms, key);
+        core.paces.wait_until(at_ms, key);
     }
     let modern = stream_mut(core, key).is_some_and(|stream| stream.modern);
     // A legacy client would take it for a message (protocol A.5).
