@@ -5,6 +5,7 @@ mod pure;
 mod real;
 
 use std::collections::HashSet;
+use std::io::Write;
 
 use chloe::server::ConnKey;
 use chloe::wire::websocket::{Opcode, encode_masked_frame};
@@ -314,6 +315,37 @@ fn twenty_sessions_that_the_app_cannot_stand_stop_nobody_else() {
             world.pass(200);
         }
     }
+}
+
+/// A page that fills its share sends on until nothing is read any more, and is gone.
+#[test]
+fn a_page_that_is_held_and_gone_keeps_nothing() {
+    let app = real::App::start();
+    let chloe = real::Chloe::start(&[&app.setting(), "relay_queue_per_session_max=1"]);
+    let status = |name: &str| {
+        let answer = chloe.connect().get("/chloe/status");
+        let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        value[name].as_u64().unwrap()
+    };
+    let before = (status("websockets"), status("sessions"));
+    let stream = chloe.websocket().client.stream;
+    stream.set_nonblocking(true).unwrap();
+    let messages = frames((0..1_000).map(|number| format!("h{number}")));
+    while (&stream).write(&messages).is_ok() {}
+    let asked = app.next();
+    assert_eq!(asked.body, "h0");
+    assert_eq!(status("websockets"), before.0 + 1);
+    // As when its process is killed: no Close, and no end in order.
+    socket2::SockRef::from(&stream)
+        .set_linger(Some(std::time::Duration::ZERO))
+        .unwrap();
+    drop(stream);
+    let began = std::time::Instant::now();
+    while (status("websockets"), status("sessions")) != before {
+        let waited = began.elapsed();
+        assert!(waited.as_secs() < 8, "the app has not answered: it stays");
+    }
+    drop(asked);
 }
 
 #[test]

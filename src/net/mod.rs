@@ -315,13 +315,11 @@ impl EventLoop {
             Ok(()) => self.sockets.insert(key, socket),
             Err(error) => {
                 log::warn!("event=watch_failed reason=\"{error}\"");
-                let connecting = socket.stage == Stage::Connecting;
                 self.dead.push(socket.stream);
                 self.again = true;
-                if connecting {
-                    server.handle_connected(now, key, Err(error.kind()));
-                } else {
-                    server.handle_closed(now, key);
+                match socket.stage {
+                    Stage::Connecting => server.handle_connected(now, key, Err(error.kind())),
+                    Stage::Open | Stage::Finished => server.handle_closed(now, key),
                 }
             }
         }
@@ -374,6 +372,10 @@ impl EventLoop {
         let mut budget = share;
         while let Some(socket) = self.sockets.get_mut(key) {
             if !socket.readable || (socket.stage == Stage::Open && !server.wants_read(key)) {
+                if socket.readable && socket.broken {
+                    // Its end stands behind what is not read: nobody is there any more.
+                    self.lose(server, now, key);
+                }
                 return;
             }
             if budget == 0 {
@@ -400,10 +402,7 @@ impl EventLoop {
                     socket.readable = false;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.bury(key);
-                    server.handle_closed(now, key);
-                }
+                Err(_) => self.lose(server, now, key),
             }
         }
     }
@@ -472,14 +471,17 @@ impl EventLoop {
                 Transmit::Idle => {}
                 Transmit::More => self.unfinished.push(key),
                 Transmit::Blocked => socket.writable = false,
-                Transmit::Failed => {
-                    self.bury(key);
-                    self.again = true;
-                    server.handle_closed(now, key);
-                }
+                Transmit::Failed => self.lose(server, now, key),
             }
         }
         self.again = true;
+    }
+
+    /// The connection is broken.
+    fn lose(&mut self, server: &mut Server, now: Time, key: ConnKey) {
+        self.bury(key);
+        self.again = true;
+        server.handle_closed(now, key);
     }
 
     /// Takes a socket that is of no use any more out of the table.

@@ -117,6 +117,9 @@ pub(super) struct Socket {
     /// The kernel said that the peer's end or an error stands behind the bytes:
     /// reading stops only there, since no further event would tell.
     pub(super) ending: bool,
+    /// The kernel said that nothing can be written to the peer any more: the connection is
+    /// broken, or closed both ways. What may stand before that was not taken yet.
+    pub(super) broken: bool,
     /// The last write was not refused.
     pub(super) writable: bool,
     /// It stands in the loop's ready list.
@@ -132,6 +135,7 @@ impl Socket {
             inbound: true,
             readable: false,
             ending: false,
+            broken: false,
             writable: true,
             queued: false,
         }
@@ -159,6 +163,7 @@ impl Socket {
         if news {
             self.readable |= event.is_readable() || ended;
             self.ending |= ended;
+            self.broken |= event.is_error() || event.is_write_closed();
         }
         self.writable |= event.is_writable() && self.stage != Stage::Connecting;
         news
