@@ -192,3 +192,36 @@ fn the_next_process_knows_it_too() {
     assert!(goes_on(&second.xhr(HOME, &connect(&session)), &session));
     assert!(goes_on(&second.xhr(OTHER, &connect(&open)), &open));
 }
+
+/// What comes before the body is enough to refuse a page that may not connect: in the
+/// words in which the whole request is refused, and with nothing for that page to read.
+#[test]
+fn a_head_is_refused_as_the_whole_request_is() {
+    let foreign = "Host: a\r\nOrigin: http://evil.example\r\n";
+    let rebound = "Host: evil.example\r\nOrigin: http://evil.example\r\n";
+    for (fields, status) in [(foreign, "403"), (rebound, "403"), ("Host: a\r\n", "405")] {
+        for target in ["/chloe/xhr", "/chloe/jsonp.js"] {
+            let mut whole = String::new();
+            for body in ["", "x"] {
+                let mut driven = open_to_both();
+                driven.receive(&format!(
+                    "PUT {target} HTTP/1.1\r\n{fields}Connection: close\r\nContent-Length: 1\r\n\r\n{body}"
+                ));
+                let said = driven.written();
+                // To a rebound page Chloe is of its own origin: it reads what it likes.
+                assert_eq!(
+                    said.contains("Origin: http://evil"),
+                    fields == rebound && target == "/chloe/xhr"
+                );
+                if target == "/chloe/xhr" {
+                    assert_eq!(said.split(' ').nth(1), Some(status), "{said}");
+                }
+                if body.is_empty() {
+                    whole = said;
+                } else {
+                    assert_eq!(said, whole, "{target} {fields}");
+                }
+            }
+        }
+    }
+}

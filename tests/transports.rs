@@ -14,7 +14,8 @@ fn an_old_page_by_websocket() {
     page.text(r#"{"type":"message","data":"hello app","version":1}"#);
     let asked = app.next();
     assert_eq!(asked.body, "hello app");
-    assert_eq!(asked.field("content-type"), Some("text/plain"));
+    let content_type = asked.field("content-type");
+    assert_eq!(content_type, Some("text/plain; charset=utf-8"));
     assert_eq!(asked.field("x-chloe-signature"), Some(""));
     let session = asked.field("x-chloe-session").unwrap().to_owned();
     // The app may publish from inside its handler (protocol A.12).

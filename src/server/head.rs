@@ -9,6 +9,7 @@ use crate::transport::{self, Way};
 use crate::wire::http::{Framing, Method, Request, Response};
 use crate::wire::websocket::{HandshakeError, accept};
 
+use super::addresses::Peer;
 use super::conn::{ConnKey, Role};
 use super::core::Core;
 use super::files::FileAnswer;
@@ -40,7 +41,8 @@ pub fn admit(core: &mut Core, now: Time, key: ConnKey, bytes: &[u8]) -> bool {
         head_only: request.method == Method::Head,
         date_unix_ms: now.unix_ms,
     };
-    if is_answered(core, now, key, &request, framing) {
+    let peer = http.peer;
+    if is_answered(core, now, key, peer, &request, framing) {
         core.stats.requests += 1;
         return false;
     }
@@ -92,13 +94,14 @@ fn is_answered(
     core: &mut Core,
     now: Time,
     key: ConnKey,
+    peer: Peer,
     request: &Request<'_>,
     framing: Framing,
 ) -> bool {
     let path = request.path();
     let way = transport::at(path).map(|row| &row.way);
     if let Some(Way::Polling(polling)) = way {
-        return polls::refuse_head(core, now, key, polling, request, framing);
+        return polls::refuse_head(core, now, key, peer, polling, request, framing);
     }
     let refused = match admission::admit(core, key, request) {
         Err(problem) => Some(api::refusal(request, &problem)),

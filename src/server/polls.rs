@@ -8,7 +8,7 @@
 use crate::base::time::Time;
 use crate::hub::{Asking, Opener, SessionKey};
 use crate::transport::contract::{
-    Answer, Asked, Call, Command, Ending, Poll, Polling, Reply, Unusable,
+    Answer, Asked, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
 };
 use crate::wire::http::{Framing, Method, Request, Response, Waiting, encode_chunk};
 
@@ -33,12 +33,7 @@ pub fn handle(
     framing: Framing,
 ) {
     let (allowed, context) = context_of(core, polling, request, framing);
-    let barred = match allowed {
-        Ok(_) => visitors::check_page(core, peer, request)
-            .and_then(|()| admission::admit(core, key, request))
-            .err(),
-        Err(foreign) => Some(visitors::foreign(polling.name, foreign)),
-    };
+    let barred = let_in(core, key, peer, polling, request, allowed).err();
     match request.method {
         Method::Get | Method::Head | Method::Post => {}
         _ if barred.is_some() => {}
@@ -65,6 +60,21 @@ pub fn handle(
     core.answer(now, key, &context, &said);
 }
 
+/// Whether the page may connect, by its origin, by how it calls Chloe, and by how many
+/// connections its address has.
+fn let_in(
+    core: &mut Core,
+    key: ConnKey,
+    peer: Peer,
+    polling: &'static Polling,
+    request: &Request<'_>,
+    allowed: Result<Option<&str>, Foreign<'_>>,
+) -> Result<(), Problem> {
+    allowed.map_err(|foreign| visitors::foreign(polling.name, foreign))?;
+    visitors::check_page(core, peer, request)?;
+    admission::admit(core, key, request)
+}
+
 /// The page's origin, or why its page may not connect; and what is needed to answer it.
 fn context_of<'a>(
     core: &Core,
@@ -89,23 +99,23 @@ pub fn refuse_head(
     core: &mut Core,
     now: Time,
     key: ConnKey,
+    peer: Peer,
     polling: &'static Polling,
     request: &Request<'_>,
     framing: Framing,
 ) -> bool {
-    let (_, context) = context_of(core, polling, request, framing);
-    if !matches!(
-        request.method,
-        Method::Get | Method::Head | Method::Post | Method::Options
-    ) {
-        wrong_method(core, now, key, &context);
-        return true;
+    let (allowed, context) = context_of(core, polling, request, framing);
+    // The same, in the same order, as when it is whole.
+    match let_in(core, key, peer, polling, request, allowed) {
+        Err(problem) => {
+            let said = (polling.reply)(&Reply::Refused(problem), None);
+            core.answer(now, key, &context, &said);
+        }
+        Ok(()) => match request.method {
+            Method::Get | Method::Head | Method::Post | Method::Options => return false,
+            _ => wrong_method(core, now, key, &context),
+        },
     }
-    let Err(problem) = admission::admit(core, key, request) else {
-        return false;
-    };
-    let said = (polling.reply)(&Reply::Refused(problem), None);
-    core.answer(now, key, &context, &said);
     true
 }
 

@@ -53,7 +53,7 @@ impl Recipient {
             Some(Signing { secret, md5 }) => md5.then(|| secret.md5_hex(body)),
         };
         let mut headers = vec![
-            ("Content-Type", "text/plain"),
+            ("Content-Type", "text/plain; charset=utf-8"),
             ("X-Chloe-Session", session.as_str()),
             ("webhook-id", &webhook_id),
             ("webhook-timestamp", &timestamp),

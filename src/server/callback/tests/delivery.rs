@@ -19,7 +19,7 @@ fn the_request_without_a_secret_is_that_of_old_and_the_webhook_headers() {
     );
     for (name, value) in [
         ("host", Some("127.0.0.1:4567")),
-        ("content-type", Some("text/plain")),
+        ("content-type", Some("text/plain; charset=utf-8")),
         ("content-length", Some("5")),
         ("x-chloe-session", Some("00000000000000000000000000000007")),
         ("x-chloe-signature", Some("")),
