@@ -77,6 +77,7 @@ impl Tables {
             let key = self.create(saved.name, saved.epoch, saved.direct, rule);
             if let Some(channel) = self.channels.get_mut(key) {
                 channel.log = saved.log;
+                channel.touched = saved.touched;
                 ages.appended(retention, key, channel, 0);
                 let left_ms = saved.promised_unix_ms.saturating_sub(now.unix_ms);
                 if left_ms > 0 {

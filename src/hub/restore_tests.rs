@@ -204,6 +204,30 @@ fn nothing_is_restored_of_what_no_hub_wrote() {
     assert_eq!(restore(&mut hub(limits(), 2), START, &long), Err(Damaged));
 }
 
+/// Which channel goes first where there are too many is as it was, though the process
+/// is another: what was asked for since its last publication counts as well.
+#[test]
+fn the_channel_that_was_of_no_use_for_longest_is_known_to_the_next_process() {
+    let few = HubLimits {
+        channels: 4,
+        ..limits()
+    };
+    let mut before = hub(few.clone(), 1);
+    for name in ["a", "b", "c"] {
+        before.publish(START, name, frame("x")).unwrap();
+    }
+    before.head(START, "a").unwrap();
+    let bytes = saved(&before, START);
+    let mut after = hub(few, 2);
+    restore(&mut after, START, &bytes).unwrap();
+    for name in ["d", "e"] {
+        after.publish(START, name, frame("x")).unwrap();
+    }
+    let known = ["a", "b", "c", "d", "e"].map(|name| after.tables.names.contains_key(name));
+    assert_eq!(known, [true, false, true, true, true]);
+    assert_eq!(saved(&before, START), bytes, "to save changes nothing");
+}
+
 proptest! {
     #[test]
     fn whatever_stands_in_the_bytes_the_hub_stays_whole(

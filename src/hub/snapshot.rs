@@ -17,7 +17,7 @@ use super::log::{Log, Remembered};
 
 /// The least that an entry, a channel, a cursor and a session take.
 const ENTRY_BYTES: usize = 24;
-pub const CHANNEL_BYTES: usize = 57;
+pub const CHANNEL_BYTES: usize = 65;
 const CURSOR_BYTES: usize = 16;
 pub const SESSION_BYTES: usize = 25;
 
@@ -29,6 +29,8 @@ pub struct SavedChannel {
     pub direct: bool,
     /// It is kept until then, in any case.
     pub promised_unix_ms: u64,
+    /// How many publications had been accepted when it was last read, or asked for.
+    pub touched: u64,
     pub log: Log,
 }
 
@@ -54,6 +56,7 @@ pub fn encode_channel(channel: &Channel, now: Time, out: &mut Writer<'_>) {
     put_u64(out, channel.epoch.bits());
     put_u8(out, u8::from(channel.direct));
     put_u64(out, promised_unix_ms);
+    put_u64(out, channel.touched);
     put_u64(out, log.first());
     put_u64(out, log.lost());
     put_u64(out, log.next() - log.first());
@@ -76,6 +79,7 @@ impl SavedChannel {
         let epoch = Epoch::from_bits(record.u64()?).ok_or(Damaged)?;
         let direct = flag(record)?;
         let promised_unix_ms = record.u64()?;
+        let touched = record.u64()?;
         let first = record.u64()?;
         let lost = record.u64()?;
         let count = record.count(ENTRY_BYTES)?;
@@ -96,7 +100,8 @@ impl SavedChannel {
         }
         let bytes = record.bytes()?;
         // Offsets that can be counted on from, without an overflow in sight.
-        if length != bytes.len() || !(1..1 << 62).contains(&first) || lost > sequence {
+        let counts = lost.max(touched) <= sequence && (1..1 << 62).contains(&first);
+        if length != bytes.len() || !counts {
             return Err(Damaged);
         }
         Ok(SavedChannel {
@@ -104,6 +109,7 @@ impl SavedChannel {
             epoch,
             direct,
             promised_unix_ms,
+            touched,
             log: Log::restored(first, lost, entries, bytes),
         })
     }

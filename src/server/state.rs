@@ -27,7 +27,7 @@ const MAGIC: &[u8; 8] = b"chloe\0st";
 
 /// The version of what follows the head. A change of any part's layout is a new
 /// version; files of another are not read.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// The length of the head: magic and version.
 pub const HEAD_BYTES: usize = 8 + 4;
