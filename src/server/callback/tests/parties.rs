@@ -1,7 +1,5 @@
 //! A peer with many addresses, of one IPv6 /48 or of many networks, and a bystander.
 
-use std::time::{Duration, Instant};
-
 use super::rig::{LIMITS, OK, Rig, message, of, taken};
 use crate::base::address::AddressKey;
 use crate::server::callback::CallbackLimits;
@@ -124,29 +122,6 @@ fn nothing_stays_of_an_address_whose_only_waiter_left() {
     assert!(!rig.say(1, 0, "waits"));
     rig.callbacks.forget(rig.now, 0);
     assert!(rig.callbacks.queue.waits_bare());
-}
-
-/// While the app is in doubt a turn is found in a few steps, however many wait for theirs.
-#[test]
-fn many_addresses_that_wait_cost_no_more_than_few_while_the_app_is_in_doubt() {
-    let mut rig = Rig::new(CallbackLimits {
-        queue_messages: 100_000,
-        queue_bytes: 1 << 30,
-        ..LARGE
-    });
-    assert!(rig.say(1, 1, "bad"));
-    let asked = rig.requests();
-    rig.finish(asked[0].0);
-    // In doubt: one probe at a time, and it hangs.
-    let began = Instant::now();
-    for number in 0..20_000u32 {
-        let address = std::net::IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-        let session = 10_000 + u128::from(number);
-        assert!(say(&mut rig, AddressKey::of(address), session, "waits"));
-    }
-    let took = began.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}");
-    assert_eq!(rig.callbacks.queued(), 20_001);
 }
 
 /// Each of a session's messages has its turn, though those before it hang one after
