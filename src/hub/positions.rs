@@ -89,13 +89,11 @@ impl Tables {
         let mut standings = Vec::with_capacity(count);
         // A peer may name many more than it has subscriptions. The first of a name counts.
         let many = positions.len() > LOOKED_THROUGH;
-        let map: HashMap<&str, Since> = match many {
-            true => positions.iter().rev().copied().collect(),
-            false => HashMap::new(),
-        };
-        let find = |name: &str| match many {
-            true => map.get(name).copied(),
-            false => {
+        let many: Option<HashMap<&str, Since>> =
+            many.then(|| positions.iter().rev().copied().collect());
+        let find = |name: &str| match &many {
+            Some(map) => map.get(name).copied(),
+            None => {
                 let mut given = positions.iter();
                 given.find(|(channel, _)| *channel == name).map(|it| it.1)
             }
