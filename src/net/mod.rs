@@ -398,9 +398,7 @@ impl EventLoop {
                     budget -= count;
                     server.handle_received(now, key, &mut self.scratch[..count]);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    socket.readable = false;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => self.lose(server, now, key),
             }
