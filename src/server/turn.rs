@@ -19,7 +19,9 @@ const ENOUGH_BYTES: usize = 512 * 1024;
 /// some hundred bytes of an answer.
 const RECEIVED_COUNTS: usize = 4;
 
-/// What is no longer than this counts nothing: what most send, and are answered.
+/// What is no longer than this counts nothing: what most send, and are answered. Where
+/// very many are ready the loop reads 1 KB of each.
+const RECEIVED_FREE_BYTES: usize = 512;
 const FREE_BYTES: usize = 1024;
 
 /// The turn.
@@ -33,7 +35,7 @@ pub struct Turn {
 impl Turn {
     /// So many bytes came over a stream of `address` at once.
     pub fn received(&mut self, now: Time, address: Option<AddressKey>, bytes: usize) {
-        if bytes > FREE_BYTES {
+        if bytes > RECEIVED_FREE_BYTES {
             self.count(now, address, RECEIVED_COUNTS.saturating_mul(bytes));
         }
     }
@@ -87,7 +89,7 @@ mod tests {
         let (one, other) = (key("192.0.2.1"), key("192.0.2.2"));
         for _ in 0..100_000 {
             turn.answered(now, one, FREE_BYTES);
-            turn.received(now, one, FREE_BYTES);
+            turn.received(now, one, RECEIVED_FREE_BYTES);
         }
         assert!(!turn.is_over(now, one), "short ones count nothing");
         turn.answered(now, one, ENOUGH_BYTES - 1);
