@@ -182,6 +182,12 @@ impl Holdings {
     pub fn is_empty(&self) -> bool {
         self.holders.is_empty() && self.owners.is_empty() && self.payers.is_empty()
     }
+
+    /// How many entries it keeps, in all its tables.
+    pub fn entries(&self) -> usize {
+        let orders = self.holder_order.len() + self.owner_order.len() + self.payer_order.len();
+        self.holders.len() + self.owners.len() + self.payers.len() + orders + self.over.len()
+    }
 }
 
 /// Changes the amount of `key`; what it was, and what it is. Nothing is kept of a 0.

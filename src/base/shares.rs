@@ -96,6 +96,11 @@ impl Shares {
         self.addresses.len()
     }
 
+    /// How many entries it keeps, those of each /48 included.
+    pub fn entries(&self) -> usize {
+        self.addresses.len() + self.sites.len()
+    }
+
     /// Whether nobody has anything.
     pub fn is_empty(&self) -> bool {
         self.addresses.is_empty() && self.sites.is_empty()

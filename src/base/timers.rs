@@ -53,6 +53,11 @@ impl<K> Timers<K> {
         Some(due)
     }
 
+    /// What is to be called back, in the order of time; a key as often as it is set.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.ticks.values().flatten()
+    }
+
     /// Entries set and not yet fired.
     pub fn len(&self) -> usize {
         self.len

@@ -23,7 +23,7 @@ use super::retention::{Ages, Retention};
 use super::session::SessionKey;
 use super::tables::Tables;
 use super::unread::Unread;
-use super::values::{Head, HubLimits, Published};
+use super::values::{Head, HubError, HubLimits, Published};
 
 /// What is known of all logs together.
 pub struct Archive {
@@ -104,6 +104,28 @@ impl Archive {
             Some(&channel) => channel,
             None => self.create(tables, Arc::clone(name), false),
         }
+    }
+
+    /// The channel `name`, which is made if it is not there. If there are `most` already,
+    /// one goes that nobody reads.
+    ///
+    /// # Errors
+    /// When each of them is read by somebody.
+    pub fn channel_for(
+        &mut self,
+        tables: &mut Tables,
+        name: &str,
+        most: usize,
+    ) -> Result<Key<Channel>, HubError> {
+        if let Some(&channel) = tables.names.get(name) {
+            return Ok(channel);
+        }
+        while tables.names.len() >= most {
+            if !self.make_room(tables) {
+                return Err(HubError::TooManyChannels(most));
+            }
+        }
+        Ok(self.create(tables, name.into(), false))
     }
 
     /// The channel is there, and nobody reads it: it may go when there are too many.
@@ -287,6 +309,10 @@ impl Archive {
         let gone = tables.remove_if_idle(key);
         if let Some(channel) = &gone {
             self.went(channel);
+            if tables.channels.is_empty() {
+                // What is left in the queue is of channels that are gone.
+                self.unread = Unread::default();
+            }
         }
         gone.is_some() || tables.channels.get(key).is_none()
     }
@@ -300,8 +326,12 @@ impl Archive {
     }
 
     /// Channels in the queue of those that may go, of use or not.
-    #[cfg(test)]
     pub fn resting(&self) -> usize {
         self.unread.len()
+    }
+
+    /// Entries of logs by age, and of channels by promise, of use or not.
+    pub fn timed(&self) -> usize {
+        self.ages.entries() + self.promises.len()
     }
 }

@@ -90,6 +90,16 @@ impl Holdings {
         largest
     }
 
+    /// How many entries there are of sessions, subscriptions and channels.
+    pub fn entries(&self) -> [usize; 3] {
+        let sessions = self.sessions.entries() + self.exempt + self.crowds.len();
+        [
+            sessions,
+            self.subscriptions.entries(),
+            self.channels.entries(),
+        ]
+    }
+
     /// Whether nobody holds anything.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {

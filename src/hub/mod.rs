@@ -29,6 +29,7 @@ mod cursors;
 mod snapshot;
 mod restore;
 mod archive;
+mod counts;
 #[cfg(test)]
 mod restore_tests;
 #[cfg(test)]
@@ -46,12 +47,10 @@ use crate::base::address::AddressKey;
 use crate::base::names::{ALL_CHANNEL, Epoch, Offset, SESSION_CHANNEL, SessionId, Since};
 use crate::base::random::Random;
 use crate::base::record::{Damaged, Record, Writer};
-use crate::base::slots::Key;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 
 use archive::Archive;
-use channel::Channel;
 use tables::Tables;
 
 pub use pending::Run;
@@ -224,7 +223,8 @@ impl Hub {
             }
             None => {
                 self.tables.check_shares(key, channel, &self.limits)?;
-                let channel = self.channel_for(name)?;
+                let most = self.limits.channels;
+                let channel = self.archive.channel_for(&mut self.tables, name, most)?;
                 let joined = self.tables.join(key, channel);
                 joined.ok_or(HubError::SessionEnded)?
             }
@@ -273,7 +273,8 @@ impl Hub {
         if let Some(&channel) = self.tables.names.get(name) {
             return Ok(self.archive.append(&mut self.tables, now, channel, encode));
         }
-        let channel = self.channel_for(name)?;
+        let most = self.limits.channels;
+        let channel = self.archive.channel_for(&mut self.tables, name, most)?;
         let published = self.archive.append(&mut self.tables, now, channel, encode);
         self.archive.rest(&mut self.tables, channel);
         Ok(published)
@@ -485,16 +486,8 @@ impl Hub {
         self.archive.bytes()
     }
 
-    /// The channel `name`, made if need be, for which one goes that nobody reads.
-    fn channel_for(&mut self, name: &str) -> Result<Key<Channel>, HubError> {
-        if let Some(&channel) = self.tables.names.get(name) {
-            return Ok(channel);
-        }
-        while self.tables.names.len() >= self.limits.channels {
-            if !self.archive.make_room(&mut self.tables) {
-                return Err(HubError::TooManyChannels(self.limits.channels));
-            }
-        }
-        Ok(self.archive.create(&mut self.tables, name.into(), false))
+    /// Each thing that is held of others by name, and how much of it; for tests.
+    pub fn counts(&self) -> Vec<(&'static str, usize)> {
+        counts::counts(&self.tables, &self.archive, &self.ends)
     }
 }

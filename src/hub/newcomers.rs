@@ -189,8 +189,7 @@ impl Newcomers {
         best.map(|(_, key)| key)
     }
 
-    /// Entries in all queues.
-    #[cfg(test)]
+    /// Entries in all queues, of use or not.
     pub fn len(&self) -> usize {
         self.queues.values().map(VecDeque::len).sum()
     }

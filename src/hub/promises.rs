@@ -53,6 +53,11 @@ impl Promises {
         Some(due)
     }
 
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// When the next one may lapse, on the monotonic clock.
     pub fn next_ms(&self) -> Option<u64> {
         self.ends.next_ms()

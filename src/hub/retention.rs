@@ -94,6 +94,11 @@ impl Ages {
         self.total
     }
 
+    /// How many entries there are, of channels that are gone as well.
+    pub fn entries(&self) -> usize {
+        self.heaps.iter().map(BinaryHeap::len).sum()
+    }
+
     /// When the next publication may be too old, on the monotonic clock.
     pub fn next_ms(&self, retention: &Retention) -> Option<u64> {
         self.next_end(retention).map(|(end_ms, _)| end_ms)

@@ -63,7 +63,6 @@ impl Unread {
     }
 
     /// Entries, of use or not.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.entries.len()
     }

@@ -248,9 +248,18 @@ impl Acks {
         known.is_some_and(|known| known.awaited > 0)
     }
 
-    /// Forgets the sessions that ended, once there may be as many of them as others.
-    pub fn forget_ended(&mut self, lives: impl Fn(SessionKey) -> bool) {
-        if self.sessions.len() < self.look_at {
+    /// How much there is of messages under way, and of outcomes.
+    pub fn entries(&self) -> [usize; 2] {
+        let under_way = self.sessions.values().map(|known| known.under_way.len());
+        let done = self.kept + self.order.len() + self.bytes;
+        [self.under_way.len() + under_way.sum::<usize>(), done]
+    }
+
+    /// Forgets the sessions that ended, of which `living` have not: once there may be as
+    /// many of them as others, or when all have.
+    pub fn forget_ended(&mut self, living: usize, lives: impl Fn(SessionKey) -> bool) {
+        let all = living == 0 && self.kept > 0;
+        if self.sessions.len() < self.look_at && !all {
             return;
         }
         let (kept, bytes) = (&mut self.kept, &mut self.bytes);
@@ -263,6 +272,14 @@ impl Acks {
             stays
         });
         self.look_at = 2 * self.sessions.len() + LOOK_MIN;
+        self.tidy();
+    }
+
+    /// Forgets the outcomes of a session that ended.
+    pub fn forget(&mut self, session: SessionKey) {
+        while self.oldest(session).is_some() {
+            self.drop_oldest(session);
+        }
         self.tidy();
     }
 
@@ -322,7 +339,9 @@ impl Acks {
 
     /// Takes out of the order what is not kept any more, when that is most of it.
     fn tidy(&mut self) {
-        if self.order.len() > 2 * self.kept + LOOK_MIN {
+        if self.kept == 0 {
+            self.order = VecDeque::new();
+        } else if self.order.len() > 2 * self.kept + LOOK_MIN {
             let sessions = &self.sessions;
             self.order.retain(|(number, session)| {
                 let done = sessions.get(session).and_then(|known| known.done.front());
@@ -462,7 +481,7 @@ mod tests {
         let mut acks = acks(2, 100_000);
         for number in 0..20_000_u64 {
             settle(&mut acks, number / 10, &number.to_string(), accepted("1"));
-            acks.forget_ended(|session| session.to_u64() + 5 > number / 10);
+            acks.forget_ended(1, |session| session.to_u64() + 5 > number / 10);
         }
         assert!(
             acks.order.len() <= 2 * acks.kept + LOOK_MIN + 1,

@@ -119,9 +119,9 @@ impl Addresses {
         self.connections.give_back(key, 1);
     }
 
-    /// How many addresses have connections.
-    pub fn count(&self) -> usize {
-        self.connections.len()
+    /// How many entries there are, those of each /48 included.
+    pub fn entries(&self) -> usize {
+        self.connections.entries()
     }
 
     fn is_trusted(&self, address: IpAddr) -> bool {

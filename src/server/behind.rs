@@ -61,6 +61,11 @@ impl Behind {
         kept.map_or(0, |kept| kept.bytes + kept.waiting_bytes)
     }
 
+    /// How many connections wait, or have something kept.
+    pub fn len(&self) -> usize {
+        self.streams.len()
+    }
+
     /// Whether what comes on the stream is to be kept.
     pub fn keeps(&self, key: ConnKey) -> bool {
         !self.streams.is_empty() && self.streams.contains_key(&key)

@@ -265,7 +265,12 @@ pub fn outcome(core: &mut Core, tag: u64, result: Result<Answer, GivenUp>) -> Op
             ..Problem::new(502, given_up.code(), given_up.to_string())
         }),
     };
-    core.acks.finish(Token::from_u64(tag & !TAG), reply)
+    let finished = core.acks.finish(Token::from_u64(tag & !TAG), reply)?;
+    if core.hub.session(finished.session).is_none() {
+        // Nobody can ask for it any more.
+        core.acks.forget(finished.session);
+    }
+    Some(finished)
 }
 
 /// The message with this tag was not queued, since its connection is gone: who else

@@ -22,6 +22,7 @@ pub fn handle(core: &mut Core, now: Time) {
             }
         }
     }
+    core.paces.expire(now);
     leave::look(core, now);
     // Else sessions, history and messages are the next process's.
     if !core.leaving.is_handed_over() {
@@ -32,11 +33,12 @@ pub fn handle(core: &mut Core, now: Time) {
 /// When [`handle`] has something to do, on the monotonic clock.
 pub fn next_ms(core: &Core, now_ms: u64) -> Option<u64> {
     let handed_over = core.leaving.is_handed_over();
-    let ages = [hub_ms(core), core.callbacks.poll_timeout()];
+    let ages = [hub_ms(core), keys_ms(core), core.callbacks.poll_timeout()];
     let ages = ages.into_iter().flatten().filter(|_| !handed_over);
     [
         core.timers.next_ms(),
         core.paces.waiting.next_ms(),
+        core.paces.next_ms(),
         ages.min(),
         core.drained_by_ms.filter(|by_ms| *by_ms > now_ms),
         core.leaving.next_ms(),
@@ -50,10 +52,14 @@ pub fn next_ms(core: &Core, now_ms: u64) -> Option<u64> {
 fn age(core: &mut Core, now: Time) {
     if hub_ms(core).is_some_and(|at_ms| at_ms <= now.ms) {
         core.hub.expire(now);
-        let hub = &core.hub;
-        core.acks
-            .forget_ended(|session| hub.session(session).is_some());
     }
+    if keys_ms(core).is_some_and(|at_ms| at_ms <= now.ms) {
+        core.idempotency.expire(now);
+    }
+    let hub = &core.hub;
+    core.acks.forget_ended(hub.session_count(), |session| {
+        hub.session(session).is_some()
+    });
     if core.drained_by_ms.is_some_and(|by_ms| by_ms <= now.ms) {
         leave::end(core, now);
     }
@@ -67,6 +73,11 @@ fn age(core: &mut Core, now: Time) {
 fn hub_ms(core: &Core) -> Option<u64> {
     let due_ms = core.hub.poll_timeout()?;
     Some(due_ms.next_multiple_of(1_000))
+}
+
+/// So do the keys of publications.
+fn keys_ms(core: &Core) -> Option<u64> {
+    Some(core.idempotency.next_ms()?.next_multiple_of(1_000))
 }
 
 /// A timer of the connection fired; its deadline may have moved since.

@@ -126,6 +126,26 @@ impl Idempotency {
         self.ages.push_back((now.ms, key));
     }
 
+    /// Forgets what is too old. Nothing is to be told of it.
+    pub fn expire(&mut self, now: Time) {
+        self.forget(now, self.most);
+        if self.entries.is_empty() {
+            // A burst leaves no room behind.
+            (self.entries, self.ages) = (HashMap::new(), VecDeque::new());
+        }
+    }
+
+    /// When [`Idempotency::expire`] has something to do next, on the monotonic clock.
+    pub fn next_ms(&self) -> Option<u64> {
+        let (noted_ms, _) = self.ages.front()?;
+        Some(noted_ms.saturating_add(self.ttl_ms))
+    }
+
+    /// How many keys are known.
+    pub fn len(&self) -> usize {
+        self.entries.len().max(self.ages.len())
+    }
+
     /// Whether a signed request of this time may be one whose id was forgotten:
     /// then it cannot be told from a replay.
     pub fn may_be_forgotten(&self, signed_s: u64) -> bool {

@@ -17,7 +17,7 @@ use crate::wire::http::Waiting;
 use crate::wire::websocket::close::{GOING_AWAY, SERVICE_RESTART};
 
 use super::conn::{Conn, ConnKey, Ending, HttpConn, Phase, Role, Sending};
-use super::core::Core;
+use super::core::{Action, Core};
 use super::leaving::Stage;
 use super::{fanout, polls, router, stream};
 
@@ -144,11 +144,20 @@ fn is_half_here(http: &HttpConn) -> bool {
     }
 }
 
+/// Streams that were not read are read to their end: nothing else would tell the loop so.
+fn resume_streams(core: &mut Core) {
+    let paused = |conn: &Conn| conn.paused && matches!(conn.role, Role::WebSocket(_));
+    let conns = core.conns.iter().filter(|(_, conn)| paused(conn));
+    let resumed = conns.map(|(key, _)| Action::ResumeRead { key });
+    core.actions.extend(resumed);
+}
+
 /// The next process has what was saved: tells everyone to go there, and lets go
 /// of what nobody here needs any more.
 pub fn go_over(core: &mut Core, now: Time) {
     core.drained_by_ms = Some(now.after(core.config.shutdown_timeout_ms));
     core.leaving.stage = Stage::HandedOver;
+    resume_streams(core);
     core.leaving.relay_told = true;
     let keys: Vec<ConnKey> = core.conns.iter().map(|(key, _)| key).collect();
     for key in keys {
@@ -224,6 +233,7 @@ pub fn begin(core: &mut Core, now: Time, restart: bool) {
     core.leaving.stage = Stage::Stopping { restart };
     core.callbacks.leave(now);
     core.drained_by_ms = Some(now.after(core.config.shutdown_timeout_ms));
+    resume_streams(core);
     let most_ms = most_ms(core);
     let clients = core.stats.websockets + core.stats.polls;
     let spread_ms = most_ms.min(clients / CLIENTS_A_MS as u64);

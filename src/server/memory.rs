@@ -75,6 +75,11 @@ impl Memory {
         }
     }
 
+    /// How many entries there are of input and output.
+    pub fn entries(&self) -> [usize; 2] {
+        [self.input.entries(), self.output.entries()]
+    }
+
     /// `conn` is gone.
     pub fn forget(&mut self, key: ConnKey, conn: &Conn) {
         if conn.input_counted {

@@ -29,6 +29,9 @@ const TELL_AFTER_MS: u64 = 1_000;
 /// most commands.
 const ANSWER_FREE_BYTES: usize = 1024;
 
+/// How long the entry of a full bucket stays at most, or twice as long.
+const SWEEP_MS: u64 = 60_000;
+
 /// How long an address may go on above its rate, in milliseconds: 80 MB of answers at
 /// the default, enough for a school or a carrier whose browsers all come back at once.
 const ADDRESS_BURST_MS: u64 = 10_000;
@@ -79,6 +82,8 @@ pub struct Paces {
     sweep_addresses_at: usize,
     /// How many entries there may be before those of full buckets are dropped.
     sweep_at: usize,
+    /// When they are dropped, however many there are, if there are any.
+    sweep_ms: Option<u64>,
     /// Streams that are not read until there is a token.
     pub waiting: Timers<ConnKey>,
     /// Each of them once.
@@ -101,6 +106,7 @@ impl Paces {
             addresses: HashMap::new(),
             sweep_addresses_at: 64,
             sweep_at: 64,
+            sweep_ms: None,
             waiting: Timers::default(),
             timed: HashSet::new(),
             turn: Turn::default(),
@@ -137,6 +143,29 @@ impl Paces {
             }
             _ => of_session,
         }
+    }
+
+    /// Drops the entries of full buckets, when it is time for that.
+    pub fn expire(&mut self, now: Time) {
+        if self.sweep_ms.is_none_or(|at_ms| at_ms > now.ms) {
+            return;
+        }
+        let now_us = now.ms * 1_000;
+        self.spent.retain(|_, spent| spent.full_at_us > now_us);
+        self.spent.shrink_to(2 * self.spent.len());
+        self.addresses.retain(|_, full_at_us| *full_at_us > now_us);
+        self.addresses.shrink_to(2 * self.addresses.len());
+        self.sweep_ms = (self.entries() > 0).then(|| now.after(SWEEP_MS));
+    }
+
+    /// When [`Paces::expire`] has something to do next, on the monotonic clock.
+    pub fn next_ms(&self) -> Option<u64> {
+        self.sweep_ms
+    }
+
+    /// Sessions and addresses whose buckets were not full when that was last looked at.
+    pub fn entries(&self) -> usize {
+        self.spent.len() + self.addresses.len()
     }
 
     fn address_wait_ms(&self, now: Time, address: AddressKey) -> u64 {
@@ -201,6 +230,7 @@ impl Paces {
             self.sweep_at = (2 * self.spent.len()).max(64);
             self.spent.shrink_to(self.sweep_at);
         }
+        self.sweep_ms.get_or_insert_with(|| now.after(SWEEP_MS));
         let spent = self.spent.entry(session).or_insert(Spent {
             full_at_us: 0,
             held_since_ms: None,

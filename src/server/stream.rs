@@ -397,7 +397,8 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
         return core.close(now, key);
     }
     let quiet = now.ms - stream.heard_ms >= config.ping_interval_ms / 2;
-    let idle = conn.outbox.is_empty() && !conn.blocked;
+    // What is in the outbox of one that is not blocked is about to go out.
+    let idle = !conn.blocked;
     stream.pinged = quiet && idle;
     stream.due_ms = match stream.pinged {
         true => now.after(config.ping_timeout_ms).next_multiple_of(1_000),

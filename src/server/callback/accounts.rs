@@ -252,10 +252,9 @@ impl Accounts {
         self.count(owner, |counts| counts.out -= 1);
     }
 
-    /// Whether nobody has anything.
-    #[cfg(test)]
-    pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.sites.is_empty() && self.ready.is_empty()
+    /// How many entries there are.
+    pub fn entries(&self) -> usize {
+        self.accounts.len() + self.sites.len() + self.ready.len()
     }
 
     fn count(&mut self, owner: Owner, count: impl Fn(&mut Counts)) {

@@ -68,6 +68,12 @@ impl Lanes {
         self.events.pop_front()
     }
 
+    /// Lanes that are open, or about to be.
+    pub fn open(&self) -> usize {
+        let lanes = self.lanes.iter();
+        lanes.filter(|lane| !matches!(lane, Lane::Closed)).count()
+    }
+
     /// The earliest deadline of a lane.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         self.lanes.iter().filter_map(Lane::deadline_ms).min()

@@ -263,10 +263,13 @@ impl Callbacks {
         self.dispatch(now);
     }
 
-    /// Whether nothing is left of anything.
-    #[cfg(test)]
-    fn is_bare(&self) -> bool {
-        self.queue.is_bare()
+    /// Each thing that is held by name, and how much of it; for tests.
+    pub fn counts(&self) -> Vec<(&'static str, usize)> {
+        [
+            self.queue.counts(),
+            vec![("relay_lanes", self.lanes.open())],
+        ]
+        .concat()
     }
 
     /// Whether no message is queued or out; after [`Callbacks::keep`], whether none is out.

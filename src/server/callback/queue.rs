@@ -379,11 +379,15 @@ impl Queue {
         self.waiting.is_bare()
     }
 
-    /// Whether nothing is left of anything.
-    #[cfg(test)]
-    pub fn is_bare(&self) -> bool {
-        let counts = self.messages + self.bytes + self.waiting.len() + self.times.len();
-        let bare = self.waiting.is_bare() && self.accounts.is_empty();
-        counts == 0 && bare && self.lines.is_empty()
+    /// Each thing that is held by name, and how much of it.
+    pub fn counts(&self) -> Vec<(&'static str, usize)> {
+        vec![
+            ("relay_queued", self.messages),
+            ("relay_bytes", self.bytes),
+            ("relay_lines", self.lines.len() + self.times.len()),
+            ("relay_shares", self.accounts.entries()),
+            ("relay_waiting", self.waiting.len()),
+            ("relay_waiting_lines", self.waiting.entries()),
+        ]
     }
 }

@@ -76,6 +76,11 @@ impl Waiting {
         self.places.is_empty()
     }
 
+    /// How many entries there are, whether anybody waits there or not.
+    pub fn entries(&self) -> usize {
+        self.lines.len() + self.sessions.len() + self.round.len() + self.parked.len()
+    }
+
     /// Whether a new message of `session` would overtake one that waits.
     pub fn goes_before(&self, session: SessionId) -> bool {
         !self.is_empty() && (self.whole || self.sessions.contains_key(&session))

@@ -99,7 +99,7 @@ fn those_who_wait_for_their_48_come_in_the_order_in_which_they_came() {
     }
     let came: Vec<u64> = (100..200).rev().chain([500]).chain(501..520).collect();
     assert_eq!(rig.queued, came);
-    assert!(rig.callbacks.is_bare());
+    assert!(rig.is_bare());
 }
 
 #[test]
@@ -150,5 +150,5 @@ fn a_message_is_tried_before_it_dies_while_the_app_answers_anybody() {
     let results = rig.results();
     let well = results.iter().filter(|result| **result == taken(204));
     assert_eq!((results.len(), well.count()), (1_564, 1_500));
-    assert!(rig.callbacks.is_bare() && of(1).is_some());
+    assert!(rig.is_bare() && of(1).is_some());
 }

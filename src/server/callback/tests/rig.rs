@@ -97,6 +97,12 @@ pub struct Rig {
 }
 
 impl Rig {
+    /// Whether nothing is left of anything, but for lanes.
+    pub fn is_bare(&self) -> bool {
+        let mut counts = self.callbacks.counts().into_iter();
+        counts.all(|(name, count)| count == 0 || name == "relay_lanes")
+    }
+
     /// A relay to an address that needs no resolving.
     pub fn new(limits: CallbackLimits) -> Rig {
         Rig::to("http://127.0.0.1:4567/updates?x=1", None, limits)

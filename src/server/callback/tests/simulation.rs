@@ -308,7 +308,7 @@ impl Simulation {
         }
         assert!(self.rig.callbacks.is_idle(), "all is decided");
         assert!(self.rig.open().is_empty(), "all lanes are closed");
-        assert!(self.rig.callbacks.is_bare());
+        assert!(self.rig.is_bare());
         let counters = self.rig.callbacks.counters();
         let queued: u64 = self.sessions.values().map(|session| session.queued).sum();
         assert_eq!(counters.taken + counters.given_up, queued);
