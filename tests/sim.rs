@@ -5,7 +5,8 @@
 //! send, stumble and come back, programs that publish, an app that errs, pipes
 //! that are narrow, time that jumps. No sockets, no clock. A run that fails
 //! names its seed: `CHLOE_SEED=n cargo test --test sim` plays it again with a
-//! trace, `CHLOE_SEEDS=n` or `CHLOE_SEEDS=n..m` sets which are played.
+//! trace, `CHLOE_SEEDS=n` or `CHLOE_SEEDS=n..m` sets which are played. Beside the fixed
+//! seeds some are played that nobody has played before; `CHLOE_FRESH=n` sets how many.
 
 #[path = "sim/dice.rs"]
 mod dice;
@@ -19,6 +20,8 @@ mod reader;
 mod ledger;
 #[path = "sim/turn.rs"]
 mod turn;
+#[path = "sim/reads.rs"]
+mod reads;
 #[path = "sim/process.rs"]
 mod process;
 #[path = "sim/http.rs"]
@@ -29,17 +32,26 @@ mod mood;
 mod app;
 #[path = "sim/publisher.rs"]
 mod publisher;
+#[path = "sim/moments.rs"]
+mod moments;
 #[path = "sim/flooder.rs"]
 mod flooder;
+#[path = "sim/insults.rs"]
+mod insults;
+#[path = "sim/rude.rs"]
+mod rude;
 #[path = "sim/browser.rs"]
 mod browser;
 #[path = "sim/stream.rs"]
 mod stream;
 #[path = "sim/polling.rs"]
 mod polling;
+#[path = "sim/leave.rs"]
+mod leave;
 #[path = "sim/run.rs"]
 mod run;
 
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -48,6 +60,9 @@ use std::thread;
 
 /// How many runs are played when nobody says.
 const SEEDS: u64 = 300;
+
+/// How many runs are played beside them, of seeds that are new each time.
+const FRESH: u64 = 100;
 
 /// After so many failures the rest is not played.
 const FAILURES_MAX: usize = 10;
@@ -69,13 +84,23 @@ fn nothing_is_lost_doubled_or_out_of_order_whatever_breaks() {
         simple_logger::init_with_level(log::Level::Debug).expect("the first logger");
         return println!("seed {seed}: {:?}", run::play(seed, true));
     }
-    let seeds = variable("CHLOE_SEEDS", range).unwrap_or(0..SEEDS);
-    let next = AtomicU64::new(seeds.start);
+    let asked = variable("CHLOE_SEEDS", range);
+    let fresh = if asked.is_some() { 0 } else { FRESH };
+    let fresh = variable("CHLOE_FRESH", |text| text.parse().ok()).unwrap_or(fresh);
+    let seeds = asked.unwrap_or(0..SEEDS);
+    let fixed = seeds.end - seeds.start;
+    // Each process has other keys for its tables, and so another number.
+    let first = RandomState::new().hash_one(std::process::id()) >> 1;
+    let next = AtomicU64::new(0);
     let (sum, failed) = (Mutex::new(run::Report::default()), Mutex::new(Vec::new()));
     let play = || {
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end || failed.lock().unwrap().len() >= FAILURES_MAX {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let seed = match number < fixed {
+                true => seeds.start + number,
+                false => first + number,
+            };
+            if number >= fixed + fresh || failed.lock().unwrap().len() >= FAILURES_MAX {
                 return;
             }
             match catch_unwind(AssertUnwindSafe(|| run::play(seed, false))) {
@@ -97,7 +122,7 @@ fn nothing_is_lost_doubled_or_out_of_order_whatever_breaks() {
     let sum = sum.into_inner().unwrap();
     println!("{sum:?}");
     sum.check();
-    if seeds.end - seeds.start >= SEEDS {
+    if fixed >= SEEDS {
         sum.check_faults();
     }
 }

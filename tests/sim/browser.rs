@@ -226,14 +226,27 @@ impl Browser {
 
     // ---- what it sends ----------------------------------------------------
 
-    pub fn connect_message(&mut self) -> Value {
+    pub fn connect_message(&mut self, world: &mut World) -> Value {
         let mut message = json!({"type": "connect", "version": 1});
         if self.modern {
-            self.asked = self.reader.positions();
+            self.asked = self.positions(world);
             message["positions"] = self.asked.clone();
             message["sessionId"] = self.session.clone().into();
         }
         message
+    }
+
+    /// Where it goes on from; what it knows nothing of, from where the app says.
+    fn positions(&self, world: &mut World) -> Value {
+        let mut positions = self.reader.positions();
+        if self.session.is_none()
+            && positions.get("/all").is_none()
+            && world.dice.chance(50)
+            && let Some(moment) = world.any_moment()
+        {
+            positions["/all"] = moment.into();
+        }
+        positions
     }
 
     /// The message of a wish; with an id it is answered.
@@ -241,9 +254,14 @@ impl Browser {
         let mut asked = None;
         let mut message = match wish {
             Wish::Subscribe(channel) => {
+                let new = self.reader.knows_nothing_of(channel);
                 self.reader.join(channel);
                 let mut message = json!({"type": "channel-subscribe", "channel": channel});
-                let since = self.reader.positions()[channel].clone();
+                let mut since = self.reader.positions()[channel].clone();
+                if new && self.modern && world.dice.chance(50) {
+                    // As the app has rendered it into the page.
+                    since = world.any_moment().into();
+                }
                 if self.modern && !since.is_null() {
                     asked = since.as_str().map(str::to_owned);
                     message["since"] = since;
@@ -301,14 +319,16 @@ impl Browser {
         } else {
             self.begin(world, &session);
         }
+        let life = world.life();
         let channels = answer["channels"].as_object().expect("channels");
         assert!(channels.contains_key("/all"), "{name}: {answer}");
         for (channel, told) in channels {
             let asked = self.asked[channel].as_str().map(str::to_owned);
             let known = self.reader.interests.get(channel).is_some_and(|i| i.sure);
             self.reader
-                .settle(&world.shadow, channel, told, asked.as_deref());
-            let sure = resumed && known && asked.is_some() && !world.tight;
+                .settle(&world.shadow, channel, told, asked.as_deref(), life);
+            let own = asked.as_deref().is_some_and(|asked| asked.contains(':'));
+            let sure = resumed && known && own && !world.tight;
             assert!(
                 !sure || told["recovered"] == true,
                 "{name}: {channel} is lost: {answer}"
@@ -399,9 +419,9 @@ impl Browser {
             ("subscribed", Wish::Subscribe(channel)) => {
                 assert_eq!(message["channel"], channel, "{name}");
                 let id = message["id"].as_u64().expect("a number");
-                let asked = self.sinces.remove(&id);
+                let (asked, life) = (self.sinces.remove(&id), world.life());
                 self.reader
-                    .settle(&world.shadow, &channel, message, asked.as_deref());
+                    .settle(&world.shadow, &channel, message, asked.as_deref(), life);
             }
             ("unsubscribed", Wish::Unsubscribe(channel)) => {
                 self.reader.left(&world.shadow, &channel);
@@ -409,6 +429,12 @@ impl Browser {
             ("accepted", Wish::Say(text)) => {
                 let sent = world.ledger.of(&text);
                 assert!(sent.taken, "{name}: {text:?} was not taken: {message}");
+            }
+            // It was too fast, and tries again.
+            ("error", wish) if message["code"] == "messages_per_second_max" => {
+                assert!(world.tight, "{name}: {message}");
+                self.done.remove(&message["id"].as_u64().expect("a number"));
+                self.wishes.push_back(wish);
             }
             ("error", Wish::Say(text)) => {
                 let sent = world.ledger.of(&text);

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::http;
-use super::network::SocketId;
+use super::network::{GONE_MS, SocketId};
 use super::turn::World;
 
 /// Bytes of requests at a time that a server with small limits may hold in any
@@ -61,6 +61,17 @@ impl Flooder {
     /// Whether an answer is still to come.
     pub fn waits(&self) -> bool {
         !self.asked.is_empty()
+    }
+
+    /// It goes, whatever it is waiting for.
+    pub fn leave(&mut self, world: &mut World) {
+        if let Some(id) = self.socket {
+            world.network.hang_up(&mut world.dice, id, GONE_MS);
+        }
+        *self = Flooder {
+            got: self.got,
+            ..Flooder::default()
+        };
     }
 
     fn open(&mut self, world: &mut World) {

@@ -35,27 +35,39 @@ pub fn response(input: &[u8]) -> Option<Response> {
     }
 }
 
+/// The first id of a session that an answer tells, and where it ends.
+pub fn session_in(input: &[u8]) -> Option<(usize, String)> {
+    let name = b"\"sessionId\":\"";
+    let at = input.windows(name.len()).position(|bytes| bytes == name)? + name.len();
+    let id = input.get(at..at + 32)?;
+    Some((at + 32, String::from_utf8_lossy(id).into_owned()))
+}
+
 /// Percent-encodes all but letters and digits.
 pub fn percent(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte.is_ascii_alphanumeric() {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
-        })
-        .collect()
+    let mut out = String::with_capacity(text.len() * 3 / 2);
+    for byte in text.bytes() {
+        match byte.is_ascii_alphanumeric() {
+            true => out.push(char::from(byte)),
+            false => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// JavaScript's escape(), as pages of old call it.
 pub fn escape(text: &str) -> String {
-    text.encode_utf16()
-        .map(|unit| match u8::try_from(unit) {
+    let mut out = String::with_capacity(text.len() * 3 / 2);
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
             Ok(byte) if byte.is_ascii_alphanumeric() || b"@*_+-./".contains(&byte) => {
-                char::from(byte).to_string()
+                out.push(char::from(byte));
             }
-            Ok(byte) => format!("%{byte:02X}"),
-            Err(_) => format!("%u{unit:04X}"),
-        })
-        .collect()
+            Ok(byte) => out.push_str(&format!("%{byte:02X}")),
+            Err(_) => out.push_str(&format!("%u{unit:04X}")),
+        }
+    }
+    out
 }
 
 pub fn get(target: &str) -> Vec<u8> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::insults::RUDE;
 use super::network::{Network, SocketId, Stage};
 
 /// What the app said to a message, and when the server has read what decides.
@@ -77,9 +78,17 @@ impl Ledger {
         id: &str,
         socket: SocketId,
     ) {
+        if text.starts_with(RUDE) {
+            return;
+        }
         let number = self.index.get(text);
         let number = *number.unwrap_or_else(|| panic!("{text:?} was never sent"));
-        let before = self.begun.insert(session.to_owned(), number);
+        // What the server has given up with its lane may come all the same, at any time.
+        let late = network.sockets[socket].stage != Stage::Open;
+        let before = match late {
+            true => None,
+            false => self.begun.insert(session.to_owned(), number),
+        };
         if let Some(before) = before {
             let sure = !self.sent[before].again && !self.sent[number].again;
             assert!(
@@ -111,6 +120,9 @@ impl Ledger {
 
     /// The app has sent an answer, and one that decides when the server has read up to `end`.
     pub fn answer(&mut self, text: &str, socket: SocketId, end: u64, status: u16) {
+        if text.starts_with(RUDE) {
+            return;
+        }
         let sent = self.of(text);
         sent.taken |= status < 300;
         sent.rejected |= status >= 300;
@@ -126,6 +138,9 @@ impl Ledger {
 
     /// The app has failed to answer, in whatever way.
     pub fn fail(&mut self, text: &str, socket: SocketId) {
+        if text.starts_with(RUDE) {
+            return;
+        }
         let attempts = &mut self.of(text).attempts;
         attempts.retain(|attempt| attempt.1 != socket);
     }

@@ -13,6 +13,20 @@ use super::dice::Dice;
 /// Names a connection for as long as the run lasts.
 pub type SocketId = usize;
 
+/// What the event loop knows of a socket's readiness, edge-triggered: it is told once
+/// of what comes, and remembers that until it has read as far as there was.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Something came of which the loop is still to be told.
+    pub edge: bool,
+    /// There may be bytes, an end or an error that were not taken.
+    pub readable: bool,
+    /// It was told that an end or an error stands behind the bytes.
+    pub ending: bool,
+    /// It stands in the list of those to be read.
+    pub queued: bool,
+}
+
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -51,8 +65,12 @@ pub struct Socket {
     /// The peer sends no more; the server was told so.
     pub finished: bool,
     pub finish_told: bool,
+    /// What the loop was told of its readiness.
+    pub reading: Reading,
     /// The peer is gone without a word.
     pub reset: bool,
+    /// For how many turns the loop has known that.
+    pub broken_turns: usize,
     /// The server has sent its FIN.
     pub shut: bool,
     /// When it lived through leaps of the clock: its peer seems to be late then.
@@ -121,7 +139,9 @@ impl Network {
             more: false,
             finished: false,
             finish_told: false,
+            reading: Reading::default(),
             reset: false,
+            broken_turns: 0,
             shut: false,
             leaps_ms: Vec::new(),
             ended_ms: None,
@@ -174,7 +194,12 @@ impl Network {
     /// A peer on this machine connects.
     pub fn open(&mut self, dice: &mut Dice) -> SocketId {
         let address = "127.0.0.1:50000".parse().expect("an address");
-        self.add(dice, Stage::Waiting, Peer::Tcp(address))
+        self.open_from(dice, Peer::Tcp(address))
+    }
+
+    /// A peer of any address connects.
+    pub fn open_from(&mut self, dice: &mut Dice, peer: Peer) -> SocketId {
+        self.add(dice, Stage::Waiting, peer)
     }
 
     /// The server connects to the app.
@@ -190,6 +215,7 @@ impl Network {
         assert!(!socket.finished, "nothing is sent behind a FIN");
         if socket.void.is_none() {
             socket.inbound.extend(bytes);
+            socket.reading.edge |= !bytes.is_empty();
         }
         socket.sent += bytes.len() as u64;
     }
@@ -217,7 +243,7 @@ impl Network {
         } else {
             dice.below(there + 1)
         };
-        socket.outbound.drain(..count).collect()
+        take(&mut socket.outbound, count)
     }
 
     /// The peer has nothing more to hope for.
@@ -246,13 +272,17 @@ impl Network {
 
     pub fn finish(&mut self, id: SocketId) {
         let socket = &mut self.sockets[id];
-        socket.finished |= socket.void.is_none();
+        if socket.void.is_none() && !socket.finished {
+            socket.finished = true;
+            socket.reading.edge = true;
+        }
     }
 
     pub fn reset(&mut self, id: SocketId) {
         let socket = &mut self.sockets[id];
         if socket.void.is_none() {
             socket.reset = true;
+            socket.reading.edge = true;
             socket.inbound.clear();
         }
     }
@@ -313,8 +343,9 @@ impl Network {
             if !waits {
                 void.age_ms += ms.min(5_000);
             }
-            if void.age_ms >= KERNEL_MS && !socket.outbound.is_empty() {
+            if void.age_ms >= KERNEL_MS && !socket.outbound.is_empty() && !socket.reset {
                 socket.reset = true;
+                socket.reading.edge = true;
             }
             let (age_ms, limit_ms) = (void.age_ms, void.limit_ms);
             assert!(
@@ -368,11 +399,35 @@ impl Network {
 }
 
 impl Network {
+    /// The connections that are there, for whom they surprise.
+    pub fn describe(&self) -> String {
+        let lines = self.live.iter().map(|&id| {
+            let socket = &self.sockets[id];
+            let (inbound, outbound) = (socket.inbound.len(), socket.outbound.len());
+            format!(
+                "{id}: {:?}, {inbound} bytes in, {outbound} out of {}, finished {}, reset {}, void {}, {:?}",
+                socket.stage,
+                socket.room,
+                socket.finished,
+                socket.reset,
+                socket.void.is_some(),
+                socket.reading
+            )
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// Connections that the server has to know of.
     pub fn open_count(&self) -> usize {
         let known = |id: &&SocketId| self.sockets[**id].stage != Stage::Waiting;
         self.live.iter().filter(known).count()
     }
+}
+
+/// The first `count` bytes of a pipe.
+pub fn take(pipe: &mut VecDeque<u8>, count: usize) -> Vec<u8> {
+    let rest = pipe.split_off(count);
+    std::mem::replace(pipe, rest).into()
 }
 
 /// The server's end, for one flush.
@@ -407,8 +462,16 @@ impl Write for Writer<'_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
-        self.write(&all)
+        match slices {
+            [one] => self.write(one),
+            several => self.write(
+                &several
+                    .iter()
+                    .map(|slice| &**slice)
+                    .collect::<Vec<_>>()
+                    .concat(),
+            ),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

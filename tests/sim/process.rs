@@ -34,6 +34,7 @@ impl World {
         self.log(|| format!("{death:?}: the next process knows of this one: {knows}"));
         self.network.die(&mut self.dice, death == Death::Restart);
         self.dialed.clear();
+        self.ready.clear();
         self.resolving = false;
         self.draining = false;
         self.doors_closed = false;

@@ -37,12 +37,17 @@ impl Publisher {
                 self.publish(world);
             }
         }
-        if let Some(id) = self.socket
-            && world.dice.chance(2)
-        {
-            world.network.hang_up(&mut world.dice, id, GONE_MS);
-            self.forget();
+        if self.socket.is_some() && world.dice.chance(2) {
+            self.leave(world);
         }
+    }
+
+    /// It goes, whatever it is waiting for.
+    pub fn leave(&mut self, world: &mut World) {
+        if let Some(id) = self.socket {
+            world.network.hang_up(&mut world.dice, id, GONE_MS);
+        }
+        self.forget();
     }
 
     fn forget(&mut self) {
@@ -145,8 +150,11 @@ impl Publisher {
             )
         });
         let request = world.shadow.publish(&data, &channels, direct.as_deref());
-        let head = "Accept: application/json\r\n";
-        let bytes = http::post("/send", head, form.as_bytes());
+        let mut fields = "Accept: application/json\r\n".to_owned();
+        if world.dice.chance(10) {
+            fields.push_str(&format!("Idempotency-Key: {request}\r\n"));
+        }
+        let bytes = http::post("/send", &fields, form.as_bytes());
         world.network.send(id, &bytes);
         world.network.mark(id, request);
         self.asked.push_back((request, world.now.ms));

@@ -128,8 +128,22 @@ impl Reader {
         Value::Object(known.collect())
     }
 
-    /// An answer tells where `channel` stands. `asked` is the position given.
-    pub fn settle(&mut self, shadow: &Shadow, channel: &str, told: &Value, asked: Option<&str>) {
+    /// Whether it never read `channel`, nor asked to: what came before it left may still
+    /// be under way, in the answer to a poll.
+    pub fn knows_nothing_of(&self, channel: &str) -> bool {
+        !self.interests.contains_key(channel) && !self.left.contains_key(channel)
+    }
+
+    /// An answer tells where `channel` stands, in this life of the server. `asked` is
+    /// the position given.
+    pub fn settle(
+        &mut self,
+        shadow: &Shadow,
+        channel: &str,
+        told: &Value,
+        asked: Option<&str>,
+        life: usize,
+    ) {
         let name = self.name.clone();
         let tight = self.tight;
         let Some(interest) = self.interests.get_mut(channel) else {
@@ -143,9 +157,13 @@ impl Reader {
         let (epoch, offset) = position.split_once(':').expect("epoch:offset");
         let offset: u64 = offset.parse().expect("an offset");
         let recovered = told["recovered"].as_bool().expect("recovered");
-        let same_life = asked.is_some_and(|asked| asked.starts_with(epoch));
+        let moment = asked.and_then(|asked| shadow.moments.of(asked));
+        let same_life = match moment {
+            Some(moment) => moment.life == life,
+            None => asked.is_some_and(|asked| asked.starts_with(epoch)),
+        };
         assert!(
-            recovered || !same_life || tight,
+            recovered || !same_life || tight || (moment.is_some() && shadow.crowded),
             "{name}: {channel} is said to be lost behind {asked:?}: {told}"
         );
         assert!(
@@ -160,7 +178,7 @@ impl Reader {
         );
         if let Some(first) = interest.first.take() {
             assert!(
-                first <= offset + 1 || tight,
+                first <= offset + 1 || tight || moment.is_some(),
                 "{name}: {channel} began at {first}, and is said to be at {offset}"
             );
         }
@@ -187,6 +205,11 @@ impl Reader {
         }
         if asked.is_some() && !recovered || !ours || interest.replay == u64::MAX {
             interest.replay = shadow.count;
+        }
+        if let Some(moment) = moment.filter(|_| recovered) {
+            shadow.check_moment(moment, channel, epoch, offset);
+            // What came behind it is owed, though it was accepted before this answer.
+            interest.from = Some(moment.after);
         }
         interest.from.get_or_insert(shadow.count);
     }

@@ -1,19 +1,21 @@
 //! One run: the world is made, lives, comes to rest, and is left by everybody.
 
+use std::collections::VecDeque;
+
 use chloe::base::time::Time;
 use chloe::config::Config;
 use chloe::server::Server;
-use serde_json::Value;
 
 use super::app::App;
 use super::browser::{Browser, State};
 use super::dice::Dice;
 use super::flooder::Flooder;
-use super::http;
 use super::ledger::Ledger;
+use super::moments::Renderer;
 use super::network::Network;
 use super::process::Death;
 use super::publisher::Publisher;
+use super::rude::Rude;
 use super::shadow::Shadow;
 use super::turn::World;
 
@@ -30,6 +32,12 @@ pub struct Report {
     restored: u64,
     resumed: u64,
     answers: u64,
+    /// Connections of rude peers, and bytes that they read.
+    rude: u64,
+    told: u64,
+    /// Connections that the server refused, and those that it closed for want of memory.
+    refused: u64,
+    shed: u64,
 }
 
 impl Report {
@@ -44,6 +52,10 @@ impl Report {
         self.restored += other.restored;
         self.resumed += other.resumed;
         self.answers += other.answers;
+        self.rude += other.rude;
+        self.told += other.told;
+        self.refused += other.refused;
+        self.shed += other.shed;
     }
 
     /// A simulation in which nothing happens proves nothing.
@@ -58,6 +70,8 @@ impl Report {
     /// Nor one in which nothing goes wrong; of many seeds.
     pub fn check_faults(&self) {
         assert!(self.resumed > 0, "{self:?}");
+        assert!(self.rude > 0 && self.told > self.rude, "{self:?}");
+        assert!(self.refused > 0 && self.shed > 0, "{self:?}");
         assert!(self.vanished > 0 && self.leaps > 0, "{self:?}");
         assert!(
             self.restored > 0 && self.processes > self.restored,
@@ -77,7 +91,6 @@ pub fn play(seed: u64, trace: bool) -> Report {
     };
     let mut world = World {
         server: Server::new(config.clone(), dice.bytes(), now),
-        config,
         now,
         leaps: 0,
         dice,
@@ -85,8 +98,12 @@ pub fn play(seed: u64, trace: bool) -> Report {
         shadow: Shadow::default(),
         ledger: Ledger::default(),
         sessions: Vec::new(),
+        rude_sessions: Vec::new(),
+        refused: 0,
+        shed: 0,
         publications: 0,
         dialed: Vec::new(),
+        ready: VecDeque::new(),
         resolving: false,
         tight,
         draining: false,
@@ -97,7 +114,9 @@ pub fn play(seed: u64, trace: bool) -> Report {
         processes: 0,
         restored: 0,
         trace,
+        config,
     };
+    world.shadow.crowded = world.config.channels_max < 1_000;
     let mut cast = Cast::new(&mut world);
     let steps = world.dice.range(60, 300);
     for _ in 0..steps {
@@ -105,10 +124,13 @@ pub fn play(seed: u64, trace: bool) -> Report {
     }
     if world.dice.chance(70) {
         cast.rest(&mut world);
-        if world.dice.chance(50) {
-            cast.leave(&mut world);
-        }
     }
+    // It may end at any time, and what is left by all is left to the next process.
+    if world.dice.chance(50) {
+        cast.stop(&mut world);
+        world.succeed(Death::Stop);
+    }
+    cast.leave(&mut world);
     cast.stop(&mut world);
     cast.report(&world)
 }
@@ -127,6 +149,15 @@ fn config(dice: &mut Dice, tight: bool) -> Config {
         // Longer than clocks leap.
         history_ttl_ms: 30 * 86_400_000,
         session_ttl_ms: dice.pick(&[10_000, 90_000]),
+        sessions_max: dice.pick(&[600, 200_000]),
+        sessions_per_address_max: dice.pick(&[5, 10_000]),
+        connections_per_address_max: dice.pick(&[2, 1_000]),
+        channels_max: dice.pick(&[100, 100_000]),
+        subscriptions_per_address_max: dice.pick(&[30, 50_000]),
+        turn_read_bytes: dice.pick(&[2_048, 65_536]),
+        body_bytes_max: 65_536,
+        input_total_bytes: dice.pick(&[1 << 19, 1 << 19, 1 << 30]),
+        output_total_bytes: dice.pick(&[4 << 20, 4 << 20, 1 << 30]),
         state_file: dice.pick(&["", "state", "state"]).into(),
         ..Config::default()
     };
@@ -137,16 +168,22 @@ fn config(dice: &mut Dice, tight: bool) -> Config {
         config.history_total_bytes = dice.pick(&[2_048, 1 << 20]);
         config.relay_queue_messages = dice.range(1, 12);
         config.relay_queue_per_session_max = dice.pick(&[1, 2, 64]);
+        if dice.chance(50) {
+            config.messages_per_second_max = 20;
+            config.messages_burst_max = dice.range(5, 40);
+        }
     }
     config
 }
 
 /// Everybody but the server.
-struct Cast {
-    browsers: Vec<Browser>,
-    publishers: Vec<Publisher>,
+pub struct Cast {
+    pub browsers: Vec<Browser>,
+    pub publishers: Vec<Publisher>,
     app: App,
-    flooder: Flooder,
+    pub flooder: Flooder,
+    pub renderer: Renderer,
+    pub rude: Vec<Rude>,
 }
 
 impl Cast {
@@ -161,10 +198,13 @@ impl Cast {
                 .collect(),
             app: App::default(),
             flooder: Flooder::default(),
+            renderer: Renderer::default(),
+            rude: Rude::several(world),
         }
     }
 
-    fn act(&mut self, world: &mut World) {
+    /// Everybody does what they like, for a moment.
+    pub fn act(&mut self, world: &mut World) {
         for browser in &mut self.browsers {
             if world.network.calm || world.dice.chance(70) {
                 browser.step(world);
@@ -174,6 +214,10 @@ impl Cast {
             publisher.step(world);
         }
         self.flooder.step(world);
+        self.renderer.step(world);
+        for rude in &mut self.rude {
+            rude.step(world);
+        }
         self.app.step(world);
     }
 
@@ -192,6 +236,9 @@ impl Cast {
             _ => 0,
         };
         world.pass(ms);
+        if world.dice.chance(4) {
+            world.check_counts();
+        }
         if world.dice.chance(1) {
             match world.dice.below(10) {
                 0..4 => world.leap(),
@@ -221,7 +268,7 @@ impl Cast {
         assert!(owed.is_none(), "{}", owed.unwrap_or_default());
         // Those that wait, our own, and new lanes may be among them.
         let before = world.network.live.len() + 1 + 4 * world.config.relay_lanes;
-        let known = status(world)["connections"].as_u64().expect("a number");
+        let known = world.status()["connections"].as_u64().expect("a number");
         let after = world.network.open_count();
         let right = (after as u64..=before as u64).contains(&known);
         assert!(
@@ -244,47 +291,6 @@ impl Cast {
                 (owed && !done).then(|| format!("{:?} never came to the app", sent.text))
             }))
             .next()
-    }
-
-    /// Everybody goes, time passes: nothing may be left behind.
-    fn leave(&mut self, world: &mut World) {
-        world.log(|| "leave".to_owned());
-        for browser in &mut self.browsers {
-            browser.lose(world);
-            browser.state = State::Gone;
-        }
-        for _ in 0..20 {
-            self.act(world);
-            world.turn();
-            world.pass(10);
-        }
-        // Those that vanished are found out, by pings, limits and the kernel.
-        while world.network.has_voids() {
-            self.act(world);
-            world.turn();
-            world.pass(3_000);
-        }
-        let lived_ms = world.config.session_ttl_ms + world.config.history_ttl_ms + 3_000;
-        for ms in [lived_ms, 1_000, 80_000, 1_000, 5_000] {
-            world.pass(ms);
-            for _ in 0..3 {
-                self.act(world);
-                world.turn();
-                world.pass(20);
-            }
-        }
-        let status = status(world);
-        for (name, left) in [
-            ("connections", 1),
-            ("websockets", 0),
-            ("polls", 0),
-            ("sessions", 0),
-            ("channels", 0),
-            ("log_bytes", 0),
-        ] {
-            assert_eq!(status[name], left, "{name}: {status}");
-        }
-        assert_eq!(status["relay"]["queued"], 0, "{status}");
     }
 
     /// The server stops, wherever everybody is.
@@ -362,6 +368,10 @@ impl Cast {
             restored: world.restored,
             answers: self.flooder.got,
             resumed: self.browsers.iter().map(|b| b.resumed).sum(),
+            rude: self.rude.iter().map(|rude| rude.came).sum(),
+            told: self.rude.iter().map(|rude| rude.got).sum(),
+            refused: world.refused,
+            shed: world.shed,
         }
     }
 }
@@ -389,19 +399,4 @@ fn owed_to(browser: &Browser, world: &World) -> Option<String> {
             browser.reader.interests.get(&publication.channel),
         )
     })
-}
-
-/// What the server says of itself.
-fn status(world: &mut World) -> Value {
-    let id = world.network.open(&mut world.dice);
-    world.network.send(id, &http::get("/chloe/status"));
-    let mut bytes = Vec::new();
-    for _ in 0..100 {
-        world.turn();
-        bytes.extend(world.network.read(&mut world.dice, id));
-        if let Some(answer) = http::response(&bytes) {
-            return serde_json::from_slice(&answer.body).expect("JSON");
-        }
-    }
-    panic!("there is no status");
 }

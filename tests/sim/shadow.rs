@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::moments::{Moment, Moments};
+
 /// Where a publication stands in its channel, as the server told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -36,6 +38,10 @@ pub struct Shadow {
     index: HashMap<(String, String), usize>,
     /// How many were accepted.
     pub count: u64,
+    /// Positions of the server itself.
+    pub moments: Moments,
+    /// Channels are let go that hold something, because there are too many.
+    pub crowded: bool,
     /// How many of them nobody knows of any more.
     pub forgotten: u64,
     requests: usize,
@@ -97,6 +103,27 @@ impl Shadow {
             check_place(publication, &place);
             publication.place = Some(place);
             publication.confirmed = true;
+        }
+    }
+
+    /// Everything in `channel` up to `offset` is said to be from before `moment`, and
+    /// nothing behind it.
+    pub fn check_moment(&self, moment: Moment, channel: &str, epoch: &str, offset: u64) {
+        for publication in &self.publications {
+            let (Some(place), Some(sequence)) = (&publication.place, publication.sequence) else {
+                continue;
+            };
+            let there = publication.channel == channel && publication.direct.is_none();
+            if !there || place.epoch.as_deref() != Some(epoch) {
+                continue;
+            }
+            let lost = sequence > moment.after && place.offset <= offset;
+            let again = sequence <= moment.before && place.offset > offset;
+            assert!(
+                !lost && !again,
+                "{moment:?} is said to be at {offset} of {channel}, where {} is {sequence}, at {place:?}",
+                publication.data
+            );
         }
     }
 

@@ -162,7 +162,7 @@ impl Browser {
         stream.input.drain(..width);
         stream.open = true;
         if self.modern {
-            let message = self.connect_message();
+            let message = self.connect_message(world);
             self.send_text(world, stream, &message);
         } else {
             self.state = State::Connected;

@@ -1,5 +1,6 @@
 //! The event loop of the simulation: one turn in the order of the true one.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use chloe::base::time::Time;
@@ -30,10 +31,14 @@ pub struct World {
     pub ledger: Ledger,
     /// Sessions that programs have heard of.
     pub sessions: Vec<String>,
+    /// Sessions that rude peers have heard of.
+    pub rude_sessions: Vec<String>,
     /// How many requests to publish were made.
     pub publications: u64,
     /// Connections that the app has to decide on, with their addresses.
     pub dialed: Vec<(SocketId, SocketAddr)>,
+    /// Connections that may have something to be read, each once.
+    pub ready: VecDeque<SocketId>,
     /// A name is being resolved.
     pub resolving: bool,
     /// Limits are so small that things get lost, and that is told.
@@ -51,6 +56,9 @@ pub struct World {
     /// How often a process took over, and how often it knew of the one before.
     pub processes: u64,
     pub restored: u64,
+    /// Connections that the last process refused, and those that it closed for want of memory.
+    pub refused: u64,
+    pub shed: u64,
     pub trace: bool,
 }
 
@@ -112,6 +120,7 @@ impl World {
                 "the loop would spin: due at {next:?}, and it is {}",
                 self.now.ms
             );
+            self.check_reading();
         }
     }
 
@@ -172,6 +181,7 @@ impl World {
                 self.server.handle_writable(socket.key.expect("open"));
             }
         }
+        self.take_edges();
     }
 
     fn accept(&mut self) {
@@ -191,62 +201,7 @@ impl World {
         }
     }
 
-    fn read(&mut self) {
-        let mut ids = self.network.live.clone();
-        self.dice.shuffle(&mut ids);
-        for id in ids {
-            let key = self.network.sockets[id].key;
-            if key.is_some_and(|key| self.server.is_held_back(key)) {
-                continue;
-            }
-            if self.network.calm || self.dice.chance(85) {
-                self.read_socket(id);
-            }
-        }
-    }
-
-    fn read_socket(&mut self, id: SocketId) {
-        for _ in 0..STEPS_MAX {
-            let socket = &mut self.network.sockets[id];
-            let Some(key) = socket.key.filter(|_| socket.stage == Stage::Open) else {
-                return;
-            };
-            let news = !socket.inbound.is_empty()
-                || socket.reset
-                || (socket.finished && !socket.finish_told);
-            if !news || !self.server.wants_read(key) {
-                return;
-            }
-            if socket.reset {
-                return self.lose(id, key);
-            }
-            if socket.inbound.is_empty() {
-                socket.finish_told = true;
-                self.server.handle_finished(self.now, key);
-                return;
-            }
-            let there = socket.inbound.len().min(4_096);
-            let count = match self.network.calm || self.dice.chance(40) {
-                true => there,
-                false => self.dice.range(1, there),
-            };
-            let mut bytes: Vec<u8> = socket.inbound.drain(..count).collect();
-            socket.delivered += count as u64;
-            while let Some(&(end, number)) = socket.marks.front()
-                && end <= socket.delivered
-            {
-                socket.marks.pop_front();
-                self.shadow.accept(number);
-            }
-            self.server.handle_received(self.now, key, &mut bytes);
-            if !self.network.calm && self.dice.chance(30) {
-                return;
-            }
-        }
-        panic!("reading never ends");
-    }
-
-    fn lose(&mut self, id: SocketId, key: ConnKey) {
+    pub fn lose(&mut self, id: SocketId, key: ConnKey) {
         self.network.close(id);
         self.server.handle_closed(self.now, key);
     }
@@ -274,8 +229,7 @@ impl World {
                         self.network.end(id);
                     }
                 }
-                // Every socket is looked at in every turn.
-                Action::ResumeRead { .. } => {}
+                Action::ResumeRead { key } => self.resume_read(key),
             }
         }
         panic!("actions without end");
