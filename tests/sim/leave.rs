@@ -10,6 +10,9 @@ use super::turn::World;
 /// How often all times pass at most, until nothing is left.
 const ROUNDS: usize = 12;
 
+/// So many turns are enough for the app to take whatever was queued.
+const RELAY_TURNS: usize = 5_000;
+
 /// What the server says of itself in public; the connection that asks is one.
 const STATUS: [(&str, u64); 8] = [
     ("connections", 1),
@@ -39,6 +42,7 @@ impl Cast {
             world.turn();
             world.pass(3_000);
         }
+        self.finish_relay(world);
         for _ in 0..ROUNDS {
             self.let_all_times_pass(world);
             if world.left().is_empty() {
@@ -80,6 +84,19 @@ impl Cast {
         self.flooder.leave(world);
         for publisher in &mut self.publishers {
             publisher.leave(world);
+        }
+    }
+
+    /// The app is well now, and messages that were never tried wait for it.
+    fn finish_relay(&mut self, world: &mut World) {
+        for _ in 0..RELAY_TURNS {
+            let left = world.left();
+            if !left.iter().any(|(name, _)| *name == "relay_queued") {
+                return;
+            }
+            self.act(world);
+            world.turn();
+            world.pass(50);
         }
     }
 
