@@ -45,6 +45,7 @@ impl Tables {
             let saved = SavedSession {
                 id: session.id,
                 modern: session.modern,
+                had_stream: session.had_stream,
                 cursors: cursors.collect(),
             };
             saved.encode(out);
@@ -123,7 +124,10 @@ impl Tables {
         let key = self.add_session(saved.id, None);
         if let Some(session) = self.sessions.get_mut(key) {
             session.modern = saved.modern;
-            session.had_stream = true;
+            session.had_stream = saved.had_stream;
+        }
+        if !saved.had_stream {
+            self.wait_for_stream(key);
         }
         for &(channel, cursor) in &saved.cursors {
             if let Some(number) = self.join(key, channels[channel])

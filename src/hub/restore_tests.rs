@@ -291,3 +291,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn sessions_that_never_had_a_stream_are_the_first_to_go_in_the_next_hub_too() {
+    let limits = HubLimits {
+        sessions: 50,
+        ..limits()
+    };
+    let mut before = hub(limits.clone(), 1);
+    let visitor = before.open(START, None).unwrap();
+    before.attach(visitor, 7);
+    let visitor = before.session(visitor).unwrap().id;
+    let stranger = AddressKey::of("192.0.2.1".parse().unwrap());
+    for _ in 0..49 {
+        before.open(START, stranger).unwrap();
+    }
+    let mut after = hub(limits, 2);
+    restore(&mut after, START, &saved(&before, START)).unwrap();
+    assert_eq!(after.session_count(), 50);
+    // Whose they are is not known any more: they are as many as this machine has.
+    for _ in 0..20 {
+        let key = after.open(START, None).expect("a visitor gets in");
+        after.attach(key, 8);
+    }
+    assert_eq!(after.session_count(), 50);
+    assert!(after.find(visitor).is_some(), "who may come back is kept");
+}

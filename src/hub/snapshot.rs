@@ -39,6 +39,8 @@ pub struct SavedChannel {
 pub struct SavedSession {
     pub id: SessionId,
     pub modern: bool,
+    /// It once had a stream or a poll.
+    pub had_stream: bool,
     /// The channel's place among those that were written, and the next offset to be delivered.
     pub cursors: Vec<(usize, Offset)>,
 }
@@ -119,7 +121,7 @@ impl SavedSession {
     /// Writes the session.
     pub fn encode(&self, out: &mut Writer<'_>) {
         put_u128(out, self.id.0);
-        put_u8(out, u8::from(self.modern));
+        put_u8(out, u8::from(self.modern) | u8::from(!self.had_stream) << 1);
         put_u64(out, self.cursors.len() as u64);
         for &(channel, cursor) in &self.cursors {
             put_u64(out, channel as u64);
@@ -138,7 +140,10 @@ impl SavedSession {
         read: &mut [bool],
     ) -> Result<Self, Damaged> {
         let id = SessionId(record.u128()?);
-        let modern = flag(record)?;
+        let (modern, had_stream) = match record.u8()? {
+            bits @ 0..4 => (bits & 1 == 1, bits & 2 == 0),
+            _ => return Err(Damaged),
+        };
         let count = record.count(CURSOR_BYTES)?;
         let mut cursors: Vec<(usize, Offset)> = Vec::with_capacity(count);
         let mut known = HashSet::with_capacity(count);
@@ -161,6 +166,7 @@ impl SavedSession {
         Ok(SavedSession {
             id,
             modern,
+            had_stream,
             cursors,
         })
     }
