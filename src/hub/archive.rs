@@ -15,7 +15,7 @@ use crate::base::time::Time;
 use crate::base::timers::Timers;
 
 use super::channel::Channel;
-use super::log::Log;
+use super::log::{FrameHeader, Log};
 use super::pass::Pass;
 use super::promises::Promises;
 use super::restore::Restored;
@@ -25,8 +25,14 @@ use super::tables::Tables;
 use super::unread::Unread;
 use super::values::{Head, HubError, HubLimits, Published};
 
+/// The room for a publication's JSON that is kept from one to the next, in bytes.
+const JSON_KEPT_BYTES: usize = 64 * 1024;
+
 /// What is known of all logs together.
 pub struct Archive {
+    frame_header: FrameHeader,
+    /// Where the JSON of a publication is written before its length is known.
+    json: Vec<u8>,
     retention: Retention,
     /// In which the publications are counted.
     life: Life,
@@ -46,8 +52,10 @@ pub struct Archive {
 
 impl Archive {
     /// Nothing published yet. The life and the epochs come from `random`.
-    pub fn new(retention: Retention, mut random: Random) -> Archive {
+    pub fn new(retention: Retention, frame_header: FrameHeader, mut random: Random) -> Archive {
         Archive {
+            frame_header,
+            json: Vec::new(),
             ages: Ages::new(&retention),
             retention,
             life: Life::from_random(random.bits()),
@@ -151,7 +159,7 @@ impl Archive {
     }
 
     /// Appends a publication to a channel that is there. `encode` writes its
-    /// frame, given the offset, and the epoch if a reader may not know it yet.
+    /// JSON, given the offset, and the epoch if a reader may not know it yet.
     pub fn append(
         &mut self,
         tables: &mut Tables,
@@ -164,11 +172,18 @@ impl Archive {
         let channel = channel.expect("a channel just found");
         let epoch = channel.epoch;
         let before = channel.log.size();
-        let offset = channel.log.append(now.ms, self.sequence, |bytes, offset| {
-            // A reader learns the epoch when it subscribes; only the first
-            // publication of a life can meet one that does not know it.
-            encode(bytes, offset, (offset == 1).then_some(epoch));
-        });
+        let offset = channel.log.next();
+        self.json.clear();
+        // A reader learns the epoch when it subscribes; only the first
+        // publication of a life can meet one that does not know it.
+        encode(&mut self.json, offset, (offset == 1).then_some(epoch));
+        let (header, length) = (self.frame_header)(self.json.len());
+        channel
+            .log
+            .append(&header[..length], &self.json, self.sequence, now.ms);
+        if self.json.capacity() > JSON_KEPT_BYTES {
+            self.json = Vec::new();
+        }
         let bytes = channel.log.size() - before;
         self.ages.appended(&self.retention, key, channel, before);
         self.pass.mark(key.index(), channel, bytes);
@@ -256,8 +271,15 @@ impl Archive {
         }
         let (ages, promises) = (&mut self.ages, &mut self.promises);
         let sequence = self.sequence;
-        let channels =
-            tables.restore_channels(now, record, sequence, &self.retention, ages, promises)?;
+        let channels = tables.restore_channels(
+            now,
+            record,
+            sequence,
+            self.frame_header,
+            &self.retention,
+            ages,
+            promises,
+        )?;
         tables.restore_sessions(record, &channels, |tables, session| {
             if tables.sessions.len() < limits.sessions {
                 let key = tables.restore_session(session, &channels);

@@ -24,7 +24,7 @@ impl Tables {
             .flatten()
     }
 
-    /// The whole backlog, if it is of one channel, which it nearly always is:
+    /// The whole backlog, if it is one slice of one channel's log, which it nearly always is:
     /// what `pending` gives then, without merging anything.
     pub fn only_run(&self, key: SessionKey) -> Option<Run<'_>> {
         let session = self.sessions.get(key)?;
@@ -39,13 +39,7 @@ impl Tables {
             }
         }
         let (subscription, log, cursor) = only?;
-        let (from, to) = (cursor.max(log.first()), log.next());
-        Some(Run {
-            subscription,
-            from,
-            to,
-            bytes: log.frames(from, to),
-        })
+        Run::rest_of(subscription, log, cursor.max(log.first()))
     }
 
     /// All of the run that `only_run` gave, up to `to`, is written.
@@ -86,7 +80,7 @@ impl Tables {
                     break;
                 };
                 let (offset, tail) = channel.log.split(run.from, written);
-                let cut = tail.len() < channel.log.frames(offset, offset + 1).len();
+                let cut = tail.len() < channel.log.get(offset).frame.len();
                 if cut {
                     rest.extend_from_slice(tail);
                 }

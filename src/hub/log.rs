@@ -1,136 +1,75 @@
-//! A channel's log: publications one behind the other in contiguous bytes.
+//! A channel's log: its publications, in segments.
 //!
-//! Each publication is kept once, as the frame that goes on the wire, so what a
-//! reader is behind by is one slice, whatever the number of readers. The log
-//! knows neither its readers nor what a frame means. Called by the hub alone.
+//! What a reader is behind by is a slice of a segment, whatever the number of readers.
+//! The log knows neither its readers nor what a publication means, and drops only what
+//! it is told to. Called by the hub alone.
 
 use std::collections::VecDeque;
 
 use crate::base::names::Offset;
 
-/// What is remembered of a publication beside its bytes.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// Where its bytes end, counted from the first byte the log ever held.
-    end: u64,
-    /// Its place in the order in which the server accepted all publications.
-    sequence: u64,
-    /// When it was appended, on the monotonic clock.
-    at_ms: u64,
-}
+use super::segment::Segment;
+pub use super::segment::{ENTRY_BYTES, Publication};
 
-/// What is remembered of a publication, as it outlives the process.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Remembered {
-    /// The length of its bytes.
-    pub length: usize,
-    /// Its place in the order in which the server accepted all publications.
-    pub sequence: u64,
-    /// When it was appended, on the monotonic clock.
-    pub at_ms: u64,
-}
-
-/// What an entry costs beside its bytes, for the limits in bytes.
-pub const ENTRY_BYTES: usize = size_of::<Entry>();
-
-/// Dead bytes below this are not worth moving the live ones for.
-const COMPACT_FROM_BYTES: usize = 4096;
+/// The header that makes a WebSocket frame of a text of so many bytes, and its length.
+/// Logs hold frames, of which the hub knows no more than this.
+pub type FrameHeader = fn(usize) -> ([u8; 10], usize);
 
 /// The retained part of a channel's publications. Empty, it owns no memory.
 #[derive(Debug)]
 pub struct Log {
-    bytes: Vec<u8>,
-    /// How many of `bytes` belong to entries that are gone.
-    dead: usize,
-    /// The position, counted from the first byte ever, of `bytes[0]`.
-    base: u64,
-    entries: VecDeque<Entry>,
-    /// The offset of `entries[0]`, or of the next append when there is none.
-    first: Offset,
+    /// Segments that are full, oldest first. Only the first may be partly gone, and
+    /// none is empty.
+    full: VecDeque<Segment>,
+    /// The one that is appended to.
+    open: Segment,
     /// Nothing of the channel with a sequence above this has been let go.
     lost: u64,
+    /// What is held, in bytes, with what remembering it costs.
+    size: usize,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Log {
-            bytes: Vec::new(),
-            dead: 0,
-            base: 0,
-            entries: VecDeque::new(),
-            first: 1,
-            lost: 0,
-        }
+        Log::starting_at(1, 0)
     }
 }
 
 impl Log {
-    /// A log whose oldest publication has the offset `first`. The bytes of the
-    /// publications stand in `bytes`, one behind the other. Nothing with a sequence
-    /// above `lost` has been let go.
-    pub fn restored(first: Offset, lost: u64, remembered: Vec<Remembered>, bytes: Vec<u8>) -> Log {
-        let mut end = 0;
-        let entries = remembered.into_iter().map(|entry| {
-            end += entry.length as u64;
-            Entry {
-                end,
-                sequence: entry.sequence,
-                at_ms: entry.at_ms,
-            }
-        });
-        let entries: Vec<Entry> = entries.collect();
-        assert_eq!(end, bytes.len() as u64, "each byte is one publication's");
-        Log {
-            first,
-            lost,
-            entries: entries.into(),
-            bytes,
-            ..Log::default()
-        }
-    }
-
     /// An empty log whose next publication gets the offset `first`. What was in it
     /// before, or in another of that name, had a sequence of `lost` at most.
     pub fn starting_at(first: Offset, lost: u64) -> Log {
         Log {
-            first,
+            full: VecDeque::new(),
+            open: Segment::starting_at(first),
             lost,
-            ..Log::default()
+            size: 0,
         }
-    }
-
-    /// What is remembered of each publication held, oldest first.
-    pub fn entries(&self) -> impl Iterator<Item = Remembered> {
-        let mut start = self.base + self.dead as u64;
-        self.entries.iter().map(move |entry| {
-            let length = (entry.end - start) as usize;
-            start = entry.end;
-            Remembered {
-                length,
-                sequence: entry.sequence,
-                at_ms: entry.at_ms,
-            }
-        })
     }
 
     /// The oldest offset still held; equal to [`Log::next`] when none is.
     pub fn first(&self) -> Offset {
-        self.first
+        self.oldest().first()
     }
 
     /// The offset that the next publication will get.
     pub fn next(&self) -> Offset {
-        self.first + self.entries.len() as u64
+        self.open.next()
+    }
+
+    /// How many publications are held.
+    pub fn len(&self) -> usize {
+        (self.next() - self.first()) as usize
     }
 
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.open.is_empty() && self.full.is_empty()
     }
 
     /// What is held, in bytes, with what remembering it costs.
     pub fn size(&self) -> usize {
-        self.bytes.len() - self.dead + self.entries.len() * ENTRY_BYTES
+        self.size
     }
 
     /// The greatest sequence that something had which is let go, or may have had.
@@ -140,132 +79,151 @@ impl Log {
 
     /// The sequence of the newest publication; of one that may have been, if none is held.
     pub fn last_sequence(&self) -> u64 {
-        self.entries
-            .back()
-            .map_or(self.lost, |entry| entry.sequence)
+        let newest = self.open.last_sequence();
+        let newest = newest.or_else(|| self.full.back()?.last_sequence());
+        newest.unwrap_or(self.lost)
     }
 
     /// The first offset whose sequence is above `sequence`, of those that are held.
     pub fn behind(&self, sequence: u64) -> Offset {
-        let entries = &self.entries;
-        self.first + entries.partition_point(|entry| entry.sequence <= sequence) as u64
+        let number = self
+            .full
+            .partition_point(|segment| segment.last_sequence() <= Some(sequence));
+        self.segment(number).behind(sequence)
     }
 
     /// When the oldest publication held was appended.
     pub fn oldest_ms(&self) -> Option<u64> {
-        self.entries.front().map(|entry| entry.at_ms)
+        self.oldest().oldest_ms()
     }
 
-    /// Appends what `encode` writes for the offset it is given, and returns that offset.
-    pub fn append(
-        &mut self,
-        now_ms: u64,
-        sequence: u64,
-        encode: impl FnOnce(&mut Vec<u8>, Offset),
-    ) -> Offset {
-        let offset = self.next();
-        let before = self.bytes.len();
-        encode(&mut self.bytes, offset);
-        assert!(self.bytes.len() > before, "a publication has bytes");
-        self.entries.push_back(Entry {
-            end: self.base + self.bytes.len() as u64,
-            sequence,
-            at_ms: now_ms,
-        });
-        offset
+    /// Appends a publication: its JSON, and the header that makes a frame of it.
+    pub fn append(&mut self, header: &[u8], json: &[u8], sequence: u64, now_ms: u64) {
+        if self.open.is_full(header.len() + json.len()) {
+            let next = Segment::starting_at(self.next());
+            self.full.push_back(std::mem::replace(&mut self.open, next));
+        }
+        self.open.append(header, json, sequence, now_ms);
+        self.size += header.len() + json.len() + ENTRY_BYTES;
     }
 
-    /// The bytes of the publications from `from` to before `to`; both must be held (or the end).
-    pub fn frames(&self, from: Offset, to: Offset) -> &[u8] {
-        debug_assert!(self.first <= from && from <= to && to <= self.next());
-        &self.bytes[self.start_of(from)..self.start_of(to)]
+    /// The publications held from `from` on, oldest first.
+    pub fn publications(&self, from: Offset) -> impl Iterator<Item = Publication<'_>> {
+        let start = self.number_of(from);
+        (start..=self.full.len()).flat_map(move |number| {
+            let segment = self.segment(number);
+            (segment.first().max(from)..segment.next()).map(|offset| segment.get(offset))
+        })
+    }
+
+    /// Frames from `from` on, in one slice, and the offset behind the last: all to before
+    /// `to`, or fewer, since a slice ends where a segment does. Both offsets are held, or
+    /// the end; none is given only if they are equal.
+    pub fn frames(&self, from: Offset, to: Offset) -> (&[u8], Offset) {
+        debug_assert!(self.first() <= from && from <= to && to <= self.next());
+        let segment = self.segment_of(from);
+        let to = to.min(segment.next());
+        (segment.frames(from, to), to)
+    }
+
+    /// All frames from `from` on, if they are in one slice, as nearly always: most readers
+    /// have nothing before the segment that is appended to.
+    #[inline]
+    pub fn tail(&self, from: Offset) -> Option<&[u8]> {
+        self.open.tail(from)
     }
 
     /// The offset of the publication in which the byte `count` bytes behind the
-    /// start of `from` lies, and the bytes of it from there on.
+    /// start of `from` lies, and the bytes of it from there on. They are of one slice.
     pub fn split(&self, from: Offset, count: usize) -> (Offset, &[u8]) {
-        let position = self.base + (self.start_of(from) + count) as u64;
-        let index = self.entries.partition_point(|entry| entry.end <= position);
-        let start = (position - self.base) as usize;
-        let end = (self.entries[index].end - self.base) as usize;
-        (self.first + index as u64, &self.bytes[start..end])
+        self.segment_of(from).split(from, count)
+    }
+
+    /// The publication of this offset, which is held.
+    pub fn get(&self, offset: Offset) -> Publication<'_> {
+        self.segment_of(offset).get(offset)
     }
 
     /// The place of `offset` in the order of all publications.
     pub fn sequence(&self, offset: Offset) -> u64 {
-        self.entries[(offset - self.first) as usize].sequence
+        self.segment_of(offset).sequence(offset)
     }
 
-    /// The first offset at or behind `from` whose sequence is not below `sequence`.
+    /// The first offset at or behind `from` whose sequence is not below `sequence`, or
+    /// where the segment of `from` ends.
     pub fn first_at(&self, from: Offset, sequence: u64) -> Offset {
-        // Runs between channels are short as a rule: step, do not search.
-        let start = (from - self.first) as usize;
-        let before = self
-            .entries
-            .iter()
-            .skip(start)
-            .take_while(|entry| entry.sequence < sequence)
-            .count();
-        from + before as u64
+        self.segment_of(from).first_at(from, sequence)
     }
 
     /// Drops the oldest publication.
     pub fn drop_first(&mut self) {
-        let Some(entry) = self.entries.pop_front() else {
-            return;
+        let oldest = match self.full.front_mut() {
+            Some(segment) => segment,
+            None => &mut self.open,
         };
-        self.first += 1;
-        self.lost = entry.sequence;
-        self.dead = (entry.end - self.base) as usize;
-        if self.entries.is_empty() {
-            self.base = entry.end;
-            self.dead = 0;
-            self.bytes = Vec::new();
-            self.entries = VecDeque::new();
-        } else if self.dead >= COMPACT_FROM_BYTES && self.dead > self.bytes.len() / 2 {
-            self.compact();
+        if let Some((sequence, frame_bytes)) = oldest.drop_first() {
+            self.lost = sequence;
+            self.size -= frame_bytes + ENTRY_BYTES;
+        }
+        if self.full.front().is_some_and(Segment::is_empty) {
+            self.full.pop_front();
+        }
+        if self.full.is_empty() {
+            self.full = VecDeque::new();
         }
     }
 
-    /// Moves the live bytes to the front. Amortised: a byte is moved at most
-    /// once for each byte that died before it.
-    fn compact(&mut self) {
-        self.bytes.drain(..self.dead);
-        self.base += self.dead as u64;
-        self.dead = 0;
-        if self.bytes.capacity() > 4 * self.bytes.len() + COMPACT_FROM_BYTES {
-            self.bytes.shrink_to(2 * self.bytes.len());
-        }
+    fn oldest(&self) -> &Segment {
+        self.full.front().unwrap_or(&self.open)
     }
 
-    fn start_of(&self, offset: Offset) -> usize {
-        let index = (offset - self.first) as usize;
-        match index.checked_sub(1) {
-            None => self.dead,
-            Some(before) => (self.entries[before].end - self.base) as usize,
+    fn segment(&self, number: usize) -> &Segment {
+        self.full.get(number).unwrap_or(&self.open)
+    }
+
+    /// The number of the segment that holds `offset`.
+    fn number_of(&self, offset: Offset) -> usize {
+        self.full
+            .partition_point(|segment| segment.next() <= offset)
+    }
+
+    fn segment_of(&self, offset: Offset) -> &Segment {
+        // Nearly every reader is near the end.
+        if self.full.is_empty() || offset >= self.open.first() {
+            return &self.open;
         }
+        self.segment(self.number_of(offset))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::segment::SEGMENT_BYTES;
     use super::*;
 
-    fn append(log: &mut Log, sequence: u64, text: &str) -> Offset {
-        log.append(sequence, sequence, |bytes, _| {
-            bytes.extend_from_slice(text.as_bytes());
-        })
+    fn append(log: &mut Log, sequence: u64, text: &str) {
+        log.append(b"", text.as_bytes(), sequence, sequence);
+    }
+
+    fn all(log: &Log, mut from: Offset) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while from < log.next() {
+            let (frames, to) = log.frames(from, log.next());
+            bytes.extend_from_slice(frames);
+            from = to;
+        }
+        bytes
     }
 
     #[test]
     fn what_a_reader_is_behind_by_is_one_slice() {
         let mut log = Log::default();
-        assert_eq!(append(&mut log, 10, "one"), 1);
-        assert_eq!(append(&mut log, 12, "two"), 2);
-        assert_eq!(append(&mut log, 15, "three"), 3);
-        assert_eq!(log.frames(1, log.next()), b"onetwothree");
-        assert_eq!(log.frames(2, 3), b"two");
-        assert_eq!(log.frames(4, 4), b"");
+        for (sequence, text) in [(10, "one"), (12, "two"), (15, "three")] {
+            append(&mut log, sequence, text);
+        }
+        assert_eq!(log.frames(1, log.next()), (&b"onetwothree"[..], 4));
+        assert_eq!(log.frames(2, 3), (&b"two"[..], 3));
+        assert_eq!(log.frames(4, 4), (&b""[..], 4));
         assert_eq!(log.split(1, 4), (2, &b"wo"[..]));
         assert_eq!(log.split(2, 3), (3, &b"three"[..]));
         assert_eq!(log.first_at(1, 13), 3);
@@ -278,25 +236,63 @@ mod tests {
     }
 
     #[test]
-    fn dropping_the_oldest_keeps_the_rest_readable_through_compaction() {
+    fn a_publication_is_a_frame_and_the_json_in_it() {
         let mut log = Log::default();
-        let mut held = VecDeque::new();
-        for number in 0..2_000u64 {
-            let text = format!("publication {number} {}", "x".repeat(number as usize % 40));
-            append(&mut log, number, &text);
-            held.push_back(text);
-            if held.len() > 50 {
+        log.append(b"HH", b"{}", 7, 9);
+        let held = log.get(1);
+        assert_eq!((held.frame, held.json), (&b"HH{}"[..], &b"{}"[..]));
+        assert_eq!((held.sequence, held.at_ms), (7, 9));
+        assert_eq!(log.size(), 4 + ENTRY_BYTES);
+    }
+
+    /// Against a plain list: everything that is asked of a log, while it grows over
+    /// several segments and shrinks again.
+    #[test]
+    fn a_log_of_many_segments_is_as_one_list() {
+        let mut log = Log::default();
+        let mut held: VecDeque<(u64, String)> = VecDeque::new();
+        for number in 1..=3_000u64 {
+            let length = [10, 900, 3_000, SEGMENT_BYTES + 5][usize::from(number % 500 == 0) * 3]
+                + (number as usize * 7) % 900;
+            let text = format!("{number} {}", "x".repeat(length));
+            append(&mut log, 2 * number, &text);
+            held.push_back((2 * number, text));
+            let most = if number < 2_000 { 900 } else { 40 };
+            while held.len() > most {
                 log.drop_first();
                 held.pop_front();
             }
-            let all: String = held.iter().map(String::as_str).collect();
-            assert_eq!(log.frames(log.first(), log.next()), all.as_bytes());
+            if number % 97 != 0 {
+                continue;
+            }
+            let first = log.first();
+            assert_eq!(
+                (first, log.len()),
+                (number + 1 - held.len() as u64, held.len())
+            );
+            let text: String = held.iter().map(|(_, text)| text.as_str()).collect();
+            assert!(all(&log, first) == text.as_bytes());
+            let listed = log.publications(first).map(|one| one.sequence);
+            assert!(listed.eq(held.iter().map(|(sequence, _)| *sequence)));
+            for (place, (sequence, text)) in held.iter().enumerate() {
+                let offset = first + place as u64;
+                assert_eq!(log.sequence(offset), *sequence);
+                assert_eq!(log.behind(*sequence), offset + 1);
+                assert_eq!(log.split(offset, 1).1, &text.as_bytes()[1..]);
+            }
+            let size = text.len() + held.len() * ENTRY_BYTES;
+            assert_eq!(log.size(), size);
+            let capacity: usize = log
+                .full
+                .iter()
+                .chain([&log.open])
+                .map(Segment::capacity)
+                .sum();
+            assert!(
+                capacity <= 2 * size + 2 * SEGMENT_BYTES,
+                "{capacity} of {size}"
+            );
         }
-        assert!(
-            log.bytes.capacity() < 64 * 1024,
-            "dead bytes are given back"
-        );
-        assert_eq!(log.next(), 2_001);
     }
 
     #[test]
@@ -305,11 +301,11 @@ mod tests {
         append(&mut log, 1, "one");
         log.drop_first();
         assert!(log.is_empty());
-        assert_eq!((log.size(), log.bytes.capacity()), (0, 0));
+        assert_eq!((log.size(), log.open.capacity()), (0, 0));
         assert_eq!((log.first(), log.next()), (2, 2));
         assert_eq!((log.lost(), log.last_sequence(), log.behind(0)), (1, 1, 2));
-        assert_eq!(append(&mut log, 2, "two"), 2);
-        assert_eq!(log.frames(2, 3), b"two");
+        append(&mut log, 2, "two");
+        assert_eq!(log.frames(2, 3), (&b"two"[..], 3));
         log.drop_first();
         log.drop_first();
         assert_eq!(log.next(), 3);

@@ -10,6 +10,7 @@
 //! which the hub accepted it, across channels, each once, or the gap is
 //! returned by [`Hub::take_gap`]. Called by the server.
 
+mod segment;
 mod log;
 mod readership;
 mod channel;
@@ -53,6 +54,7 @@ use crate::base::timers::Timers;
 use archive::Archive;
 use tables::Tables;
 
+pub use log::{FrameHeader, Publication};
 pub use pending::Run;
 pub use restore::Restored;
 pub use retention::{Keep, LOG_FLOOR, Retention};
@@ -72,10 +74,11 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// An empty hub. Session ids and epochs come from `random`.
-    pub fn new(limits: HubLimits, mut random: Random) -> Hub {
+    /// An empty hub, whose logs hold frames with `frame_header`. Session ids and epochs
+    /// come from `random`.
+    pub fn new(limits: HubLimits, frame_header: FrameHeader, mut random: Random) -> Hub {
         Hub {
-            archive: Archive::new(limits.retention.clone(), random.fork()),
+            archive: Archive::new(limits.retention.clone(), frame_header, random.fork()),
             tables: Tables::new(&limits),
             limits,
             all: ALL_CHANNEL.into(),
@@ -258,7 +261,7 @@ impl Hub {
         self.tables.resume(key, positions, present, asking)
     }
 
-    /// Appends a publication to the channel `name`. `encode` writes its frame,
+    /// Appends a publication to the channel `name`. `encode` writes its JSON,
     /// given the offset, and the epoch if a reader may not know it yet.
     ///
     /// # Errors
@@ -354,7 +357,7 @@ impl Hub {
         self.tables.pending(key)
     }
 
-    /// The whole backlog, if it is of one channel, which it nearly always is.
+    /// The whole backlog, if it is one slice of one channel's log, which it nearly always is.
     pub fn only_run(&self, key: SessionKey) -> Option<Run<'_>> {
         self.tables.only_run(key)
     }

@@ -10,11 +10,11 @@ use crate::base::names::Offset;
 use crate::base::slots::Slots;
 
 use super::channel::Channel;
-use super::log::Log;
+use super::log::{Log, Publication};
 use super::session::Session;
 
 /// Publications of one channel that follow each other in accepted order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     /// Which of the session's subscriptions they belong to.
     pub subscription: usize,
@@ -23,6 +23,26 @@ pub struct Run<'a> {
     pub to: Offset,
     /// Their frames, one behind the other.
     pub bytes: &'a [u8],
+    log: &'a Log,
+}
+
+impl<'a> Run<'a> {
+    /// All that `log` holds from `from` on, if it is one slice, as of this subscription.
+    pub fn rest_of(subscription: usize, log: &'a Log, from: Offset) -> Option<Run<'a>> {
+        Some(Run {
+            subscription,
+            from,
+            to: log.next(),
+            bytes: log.tail(from)?,
+            log,
+        })
+    }
+
+    /// Its publications one by one.
+    pub fn publications(&self) -> impl Iterator<Item = Publication<'a>> + use<'a> {
+        let log = self.log;
+        (self.from..self.to).map(move |offset| log.get(offset))
+    }
 }
 
 struct Head<'a> {
@@ -85,11 +105,13 @@ impl<'a> Iterator for Pending<'a> {
             None => head.log.next(),
             Some(sequence) => head.log.first_at(from, sequence),
         };
+        let (bytes, to) = head.log.frames(from, to);
         let run = Run {
             subscription: head.subscription,
             from,
             to,
-            bytes: head.log.frames(from, to),
+            bytes,
+            log: head.log,
         };
         head.cursor = to;
         if to == head.log.next() {

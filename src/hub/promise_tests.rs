@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::{World, limits};
+use super::tests::{World, bare, limits};
 use super::*;
 use crate::base::names::{Life, Moment};
 use crate::base::record;
@@ -239,7 +239,7 @@ fn a_moment_outlives_the_process_with_its_state() {
     old.publish("news", "b");
     let bytes = record::written(|out| old.hub.save(old.now, out));
     let mut new = World::new(limits());
-    new.hub = Hub::new(limits(), Random::new([2; 32]));
+    new.hub = Hub::new(limits(), bare, Random::new([2; 32]));
     assert_ne!(new.moment().life, before.life);
     let (hub, now) = (&mut new.hub, new.now);
     record::read(&bytes, |record| hub.restore(now, record)).unwrap();

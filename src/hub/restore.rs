@@ -11,6 +11,7 @@ use crate::base::slots::Key;
 use crate::base::time::Time;
 
 use super::channel::Channel;
+use super::log::FrameHeader;
 use super::promises::Promises;
 use super::retention::{Ages, Retention};
 use super::session::{Session, SessionKey};
@@ -62,6 +63,7 @@ impl Tables {
         now: Time,
         record: &mut Record<'_>,
         sequence: u64,
+        frame_header: FrameHeader,
         retention: &Retention,
         ages: &mut Ages,
         promises: &mut Promises,
@@ -70,7 +72,7 @@ impl Tables {
         let count = record.count(CHANNEL_BYTES)?;
         let mut keys = Vec::with_capacity(count);
         for _ in 0..count {
-            let saved = SavedChannel::decode(record, now, sequence)?;
+            let saved = SavedChannel::decode(record, now, sequence, frame_header)?;
             if !saved.direct && self.names.contains_key(&saved.name) {
                 return Err(Damaged);
             }

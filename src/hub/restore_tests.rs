@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::tests::bare;
 use super::*;
 use crate::base::names::Position;
 use crate::base::record;
@@ -33,7 +34,7 @@ const START: Time = Time {
 };
 
 fn hub(limits: HubLimits, seed: u8) -> Hub {
-    Hub::new(limits, Random::new([seed; 32]))
+    Hub::new(limits, bare, Random::new([seed; 32]))
 }
 
 fn frame(text: &str) -> impl FnOnce(&mut Vec<u8>, Offset, Option<Epoch>) {

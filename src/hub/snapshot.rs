@@ -13,11 +13,11 @@ use crate::base::record::{Damaged, Record, Writer, put_bytes, put_u8, put_u64, p
 use crate::base::time::Time;
 
 use super::channel::Channel;
-use super::log::{Log, Remembered};
+use super::log::{FrameHeader, Log};
 
 /// The least that an entry, a channel, a cursor and a session take.
 const ENTRY_BYTES: usize = 24;
-pub const CHANNEL_BYTES: usize = 65;
+pub const CHANNEL_BYTES: usize = 57;
 const CURSOR_BYTES: usize = 16;
 pub const SESSION_BYTES: usize = 25;
 
@@ -62,21 +62,25 @@ pub fn encode_channel(channel: &Channel, now: Time, out: &mut Writer<'_>) {
     put_u64(out, log.first());
     put_u64(out, log.lost());
     put_u64(out, log.next() - log.first());
-    for entry in log.entries() {
-        put_u64(out, entry.length as u64);
-        put_u64(out, entry.sequence);
-        put_u64(out, now.to_unix_ms(entry.at_ms));
+    for publication in log.publications(log.first()) {
+        put_u64(out, publication.sequence);
+        put_u64(out, now.to_unix_ms(publication.at_ms));
+        put_bytes(out, publication.json);
     }
-    // The frames of the entries, one behind the other.
-    put_bytes(out, log.frames(log.first(), log.next()));
 }
 
 impl SavedChannel {
-    /// Reads a channel of a hub that accepted `sequence` publications.
+    /// Reads a channel of a hub that accepted `sequence` publications. Its log holds
+    /// frames with `frame_header`.
     ///
     /// # Errors
     /// No hub can have written it.
-    pub fn decode(record: &mut Record<'_>, now: Time, sequence: u64) -> Result<Self, Damaged> {
+    pub fn decode(
+        record: &mut Record<'_>,
+        now: Time,
+        sequence: u64,
+        frame_header: FrameHeader,
+    ) -> Result<Self, Damaged> {
         let name = record.text()?.into();
         let epoch = Epoch::from_bits(record.u64()?).ok_or(Damaged)?;
         let direct = flag(record)?;
@@ -84,27 +88,22 @@ impl SavedChannel {
         let touched = record.u64()?;
         let first = record.u64()?;
         let lost = record.u64()?;
-        let count = record.count(ENTRY_BYTES)?;
-        let mut entries = Vec::with_capacity(count);
-        let (mut before, mut length) = (lost, 0_usize);
-        for _ in 0..count {
-            let entry = Remembered {
-                length: usize::try_from(record.u64()?).map_err(|_| Damaged)?,
-                sequence: record.u64()?,
-                at_ms: now.from_unix_ms(record.u64()?),
-            };
-            if entry.length == 0 || entry.sequence <= before || entry.sequence > sequence {
+        // Offsets that can be counted on from, without an overflow in sight.
+        if !(1..1 << 62).contains(&first) || lost.max(touched) > sequence {
+            return Err(Damaged);
+        }
+        let mut log = Log::starting_at(first, lost);
+        let mut before = lost;
+        for _ in 0..record.count(ENTRY_BYTES)? {
+            let number = record.u64()?;
+            let at_ms = now.from_unix_ms(record.u64()?);
+            let json = record.bytes()?;
+            if json.is_empty() || number <= before || number > sequence {
                 return Err(Damaged);
             }
-            before = entry.sequence;
-            length = length.checked_add(entry.length).ok_or(Damaged)?;
-            entries.push(entry);
-        }
-        let bytes = record.bytes()?;
-        // Offsets that can be counted on from, without an overflow in sight.
-        let counts = lost.max(touched) <= sequence && (1..1 << 62).contains(&first);
-        if length != bytes.len() || !counts {
-            return Err(Damaged);
+            before = number;
+            let (header, length) = frame_header(json.len());
+            log.append(&header[..length], &json, number, at_ms);
         }
         Ok(SavedChannel {
             name,
@@ -112,7 +111,7 @@ impl SavedChannel {
             direct,
             promised_unix_ms,
             touched,
-            log: Log::restored(first, lost, entries, bytes),
+            log,
         })
     }
 }

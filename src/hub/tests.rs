@@ -24,6 +24,11 @@ pub(super) fn limits() -> HubLimits {
     }
 }
 
+/// No header: in these tests a frame is its text.
+pub(super) fn bare(_: usize) -> ([u8; 10], usize) {
+    ([0; 10], 0)
+}
+
 pub(super) struct World {
     pub(super) hub: Hub,
     pub(super) now: Time,
@@ -32,7 +37,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(limits: HubLimits) -> World {
         World {
-            hub: Hub::new(limits, Random::new([1; 32])),
+            hub: Hub::new(limits, bare, Random::new([1; 32])),
             now: Time::default().plus(1_000),
         }
     }

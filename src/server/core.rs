@@ -17,7 +17,7 @@ use crate::transport::contract::{Answer, Polling};
 use crate::wire::http::{Framing, HttpLimits, Response};
 use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
-use crate::wire::websocket::WebSocketLimits;
+use crate::wire::websocket::{WebSocketLimits, encode_text_header};
 
 use super::acks::{AckLimits, Acks};
 use super::addresses::Addresses;
@@ -81,8 +81,6 @@ pub struct Core {
     pub superseded: Vec<ConnKey>,
     /// Sessions that are owed again what was not taken; a newer poll may wait for it.
     pub rewound: Vec<SessionKey>,
-    /// Where a publication is put together before its length is known.
-    pub scratch: Vec<u8>,
     pub stats: Stats,
     /// What was published under which key.
     pub idempotency: Idempotency,
@@ -126,7 +124,7 @@ impl Core {
             origins: Origins::new(&config),
             openers: Openers::new(&mut random),
             files: Files::new(doc_root),
-            hub: Hub::new(hub_limits(&config), random.fork()),
+            hub: Hub::new(hub_limits(&config), encode_text_header, random.fork()),
             callbacks: Callbacks::new(url, signing, callback_limits(&config), random.fork()),
             secret,
             conns: Slots::default(),
@@ -141,7 +139,6 @@ impl Core {
             behind: Behind::default(),
             superseded: Vec::new(),
             rewound: Vec::new(),
-            scratch: Vec::new(),
             stats: Stats::default(),
             idempotency: Idempotency::new(config.idempotency_ttl_ms, config.idempotency_keys_max),
             started_ms: now.ms,

@@ -390,18 +390,20 @@ fn fill(core: &mut Core, held: &Held, batch: &mut Batch) -> usize {
         (1, usize::MAX)
     };
     let mut taken = 0;
-    let mut frames = core
+    let mut publications = core
         .hub
         .pending(held.session)
-        .flat_map(|run| websocket::frames(run.bytes))
+        .flat_map(|run| run.publications())
         .peekable();
     let mut count = 0;
-    while let Some(frame) = frames.next() {
-        taken += frame.len();
+    while let Some(publication) = publications.next() {
+        taken += publication.frame.len();
         count += 1;
-        let next = frames.peek().map_or(usize::MAX, |next| next.len());
+        let next = publications
+            .peek()
+            .map_or(usize::MAX, |next| next.frame.len());
         let last = count >= most || taken.saturating_add(next) > most_bytes;
-        (held.context.polling.add)(batch, &held.poll, websocket::suffix(frame), last);
+        (held.context.polling.add)(batch, &held.poll, &publication.json[1..], last);
         if last {
             break;
         }

@@ -10,8 +10,7 @@ use crate::base::names::{Epoch, Offset};
 use crate::base::time::Time;
 use crate::hub::SessionKey;
 use crate::transport::contract::Problem;
-use crate::wire::envelope::{self, DataRef};
-use crate::wire::websocket::encode_text_header;
+use crate::wire::envelope;
 
 use super::super::core::Core;
 use super::super::idempotency::{Key, Kind, Known, Outcome, Receipt};
@@ -211,10 +210,10 @@ fn append(
     let data = publication.data.as_ref();
     let mut receipts = Vec::with_capacity(publication.channels.len());
     for channel in &publication.channels {
-        let scratch = &mut core.scratch;
         let direct = session.is_some();
         let encode = |out: &mut Vec<u8>, offset: Offset, epoch: Option<Epoch>| {
-            frame(scratch, out, data, channel, offset, epoch, direct);
+            out.push(b'{');
+            envelope::encode_delivery(out, data, channel, offset, epoch, direct);
         };
         let published = match session {
             Some(session) => core.hub.publish_to(now, session, encode),
@@ -227,25 +226,6 @@ fn append(
         });
     }
     Ok(receipts.into())
-}
-
-/// Appends the frame of a delivery: the header needs the length, so the JSON is written aside first.
-fn frame(
-    scratch: &mut Vec<u8>,
-    out: &mut Vec<u8>,
-    data: DataRef<'_>,
-    channel: &str,
-    offset: Offset,
-    epoch: Option<Epoch>,
-    direct: bool,
-) {
-    scratch.clear();
-    scratch.push(b'{');
-    envelope::encode_delivery(scratch, data, channel, offset, epoch, direct);
-    let (header, length) = encode_text_header(scratch.len());
-    out.reserve(length + scratch.len());
-    out.extend_from_slice(&header[..length]);
-    out.extend_from_slice(scratch);
 }
 
 fn reused(key: &Key) -> Problem {
