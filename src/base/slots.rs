@@ -158,6 +158,17 @@ impl<T> Slots<T> {
             .and_then(|slot| slot.value.as_mut())
     }
 
+    /// As [`Slots::at_mut`], with its key.
+    pub fn entry_mut(&mut self, index: u32) -> Option<(Key<T>, &mut T)> {
+        let slot = self.slots.get_mut(index as usize)?;
+        let key = Key {
+            index,
+            generation: slot.generation,
+            of: PhantomData,
+        };
+        slot.value.as_mut().map(|value| (key, value))
+    }
+
     /// How many slots are filled.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()

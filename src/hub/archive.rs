@@ -21,6 +21,7 @@ use super::promises::Promises;
 use super::restore::Restored;
 use super::retention::{Ages, Retention};
 use super::session::SessionKey;
+use super::sparing::{Sparing, first_polled};
 use super::tables::Tables;
 use super::unread::Unread;
 use super::values::{Head, HubError, HubLimits, Published};
@@ -44,6 +45,10 @@ pub struct Archive {
     pub pass: Pass,
     ages: Ages,
     promises: Promises,
+    /// What is kept beyond the rules, of which there may be `backlog_max` bytes.
+    sparing: Sparing,
+    backlog_max: usize,
+    session_ttl_ms: u64,
     /// The channels that go when there are too many, and how many went so far.
     unread: Unread,
     made_room: u64,
@@ -52,12 +57,15 @@ pub struct Archive {
 
 impl Archive {
     /// Nothing published yet. The life and the epochs come from `random`.
-    pub fn new(retention: Retention, frame_header: FrameHeader, mut random: Random) -> Archive {
+    pub fn new(limits: &HubLimits, frame_header: FrameHeader, mut random: Random) -> Archive {
         Archive {
             frame_header,
             json: Vec::new(),
-            ages: Ages::new(&retention),
-            retention,
+            ages: Ages::new(&limits.retention),
+            retention: limits.retention.clone(),
+            sparing: Sparing::default(),
+            backlog_max: limits.backlog_bytes,
+            session_ttl_ms: limits.session_ttl_ms,
             life: Life::from_random(random.bits()),
             sequence: 0,
             watermark: 0,
@@ -84,7 +92,11 @@ impl Archive {
 
     /// When [`Archive::expire`] has something to do next, on the monotonic clock.
     pub fn next_ms(&self) -> Option<u64> {
-        let due = [self.ages.next_ms(&self.retention), self.promises.next_ms()];
+        let due = [
+            self.ages.next_ms(&self.retention),
+            self.promises.next_ms(),
+            self.sparing.next_ms(),
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -185,9 +197,10 @@ impl Archive {
             self.json = Vec::new();
         }
         let bytes = channel.log.size() - before;
-        self.ages.appended(&self.retention, key, channel, before);
+        self.ages.appended(key, channel, before);
         self.pass.mark(key.index(), channel, bytes);
         let readers = channel.len();
+        self.keep_rule(tables, now.ms, key);
         if self.ages.total() > self.retention.total_bytes {
             self.trim(tables, now);
         }
@@ -235,6 +248,9 @@ impl Archive {
     /// Drops what is too old, and lets go of channels whose promise lapsed.
     pub fn expire(&mut self, tables: &mut Tables, now: Time) {
         self.trim(tables, now);
+        for key in self.sparing.take_due(now.ms, &mut tables.channels) {
+            self.keep_rule(tables, now.ms, key);
+        }
         while let Some(lapsed) = self.promises.take_lapsed(now.ms, &mut tables.channels) {
             for key in lapsed {
                 self.free_if_idle(tables, key);
@@ -304,14 +320,75 @@ impl Archive {
         self.pass = Pass::default();
         self.ages = Ages::new(&self.retention);
         self.promises = Promises::default();
+        self.sparing = Sparing::default();
     }
 
     /// Trims what was restored, and lets go of those of `channels` that nothing needs.
     fn tidy(&mut self, tables: &mut Tables, now: Time, channels: Vec<Key<Channel>>) {
+        for &key in &channels {
+            self.keep_rule(tables, now.ms, key);
+        }
         self.trim(tables, now);
         for key in channels {
             if !self.free_if_idle(tables, key) {
                 self.rest(tables, key);
+            }
+        }
+    }
+
+    /// Trims the channel to its rule, as far as those who keep up have read it.
+    pub fn keep_rule(&mut self, tables: &mut Tables, now_ms: u64, key: Key<Channel>) {
+        let Tables {
+            channels, sessions, ..
+        } = tables;
+        let Some(channel) = channels.get_mut(key) else {
+            return;
+        };
+        let keep = self.retention.keep(channel.rule.into());
+        let mut excess = keep.excess(&channel.log);
+        if excess == 0 && channel.spared.bytes == 0 {
+            return;
+        }
+        let paused = self.sparing.is_paused(now_ms);
+        while excess > 0 && channel.log.first() < channel.unread() {
+            if !paused && channel.log.first() >= channel.spared.from {
+                if now_ms >= channel.spared.until_ms {
+                    let found = first_polled(channel, sessions, self.session_ttl_ms, now_ms);
+                    (channel.spared.from, channel.spared.until_ms) = found;
+                }
+                if channel.log.first() >= channel.spared.from {
+                    break;
+                }
+            }
+            self.ages.drop_first(channel);
+            excess = keep.excess(&channel.log);
+        }
+        self.sparing
+            .set(now_ms, key, &mut channel.spared, excess, self.backlog_max);
+    }
+
+    /// Bytes kept beyond the rules.
+    pub fn spared_bytes(&self) -> usize {
+        self.sparing.bytes()
+    }
+
+    /// Whether so much was published ahead of its readers that publishers have to wait.
+    pub fn is_ahead(&self) -> bool {
+        self.pass.backlog_bytes().max(self.sparing.bytes()) > self.backlog_max
+    }
+
+    /// A session has a stream or a poll again: less may have to be kept for it.
+    pub fn came_back(&mut self, tables: &mut Tables, key: SessionKey) {
+        if self.sparing.bytes() == 0 {
+            return;
+        }
+        let session = tables.sessions.get(key);
+        let read = session
+            .into_iter()
+            .flat_map(|session| &session.subscriptions);
+        for subscription in read {
+            if let Some((key, channel)) = tables.channels.entry_mut(subscription.channel) {
+                self.sparing.hurry(key, &mut channel.spared);
             }
         }
     }
@@ -341,6 +418,7 @@ impl Archive {
 
     fn went(&mut self, channel: &Channel) {
         self.ages.forget(channel);
+        self.sparing.forget(channel);
         // A session's own channel is asked for by nobody else.
         if !channel.direct {
             self.watermark = self.watermark.max(channel.log.last_sequence());

@@ -27,6 +27,19 @@ pub struct Moved {
     pub place: u32,
 }
 
+/// What a log keeps beyond its rule, for readers between two polls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spared {
+    /// None of them has yet to read anything before this.
+    pub from: Offset,
+    /// Until then it is known so; 0 when there was none of them.
+    pub until_ms: u64,
+    /// About how much is kept beyond the rule, for them and for a pass that is under way.
+    pub bytes: usize,
+    /// It stands in the queue of channels that keep more than their rule says.
+    pub is_noted: bool,
+}
+
 /// A channel. It lives as long as it has readers or something in its log, or is kept.
 #[derive(Debug)]
 pub struct Channel {
@@ -44,6 +57,10 @@ pub struct Channel {
     /// Somebody was told where it stands: it is not forgotten before this time,
     /// unless the room is needed for another.
     pub promised_until_ms: Option<u64>,
+    /// Every reader whose socket keeps up was given what is before this.
+    pub passed: Offset,
+    /// Whom it is kept for beyond its rule.
+    pub spared: Spared,
     /// It stands in the hub's queue of channels that nobody reads.
     pub resting: bool,
     /// How many publications the server had accepted when it was last read, or asked for.
@@ -72,6 +89,8 @@ impl Channel {
             dirty: false,
             aging: false,
             promised_until_ms: None,
+            passed: 1,
+            spared: Spared::default(),
             resting: false,
             touched: 0,
             counted: false,
@@ -100,6 +119,14 @@ impl Channel {
     /// All of them, in the order of their places.
     pub fn readers(&self) -> &[Reader] {
         &self.readers
+    }
+
+    /// The first offset that a reader who keeps up may not have been given yet.
+    pub fn unread(&self) -> Offset {
+        match self.awake {
+            0 => self.log.next(),
+            _ => self.passed,
+        }
     }
 
     /// By how many publications accepted it was last of use to anybody.

@@ -18,6 +18,7 @@ mod session;
 mod pending;
 mod pass;
 mod retention;
+mod sparing;
 mod promises;
 mod values;
 mod holdings;
@@ -41,6 +42,8 @@ mod promise_tests;
 mod resume_tests;
 #[cfg(test)]
 mod share_tests;
+#[cfg(test)]
+mod sparing_tests;
 
 use std::sync::Arc;
 
@@ -52,6 +55,7 @@ use crate::base::time::Time;
 use crate::base::timers::Timers;
 
 use archive::Archive;
+use pass::Step;
 use tables::Tables;
 
 pub use log::{FrameHeader, Publication};
@@ -78,7 +82,7 @@ impl Hub {
     /// come from `random`.
     pub fn new(limits: HubLimits, frame_header: FrameHeader, mut random: Random) -> Hub {
         Hub {
-            archive: Archive::new(limits.retention.clone(), frame_header, random.fork()),
+            archive: Archive::new(&limits, frame_header, random.fork()),
             tables: Tables::new(&limits),
             limits,
             all: ALL_CHANNEL.into(),
@@ -166,9 +170,11 @@ impl Hub {
         let session = self.tables.sessions.get_mut(key)?;
         let before = session.stream();
         session.had_stream = true;
+        session.answered = false;
         session.set_rest(Rest::Awake(stream));
         if before.is_none() {
             self.tables.wake(key);
+            self.archive.came_back(&mut self.tables, key);
         }
         before.filter(|&before| before != stream)
     }
@@ -185,6 +191,21 @@ impl Hub {
         session.set_rest(Rest::Asleep { ends_ms: now.ms });
         self.tables.sleep(key);
         self.renew(now, key);
+    }
+
+    /// The poll that is attached as `stream` is answered: it is detached, and waited for
+    /// a while longer than others are (`sparing`).
+    pub fn answered(&mut self, now: Time, key: SessionKey, stream: Stream) {
+        self.detach(now, key, stream);
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            session.answered = true;
+            for subscription in &session.subscriptions {
+                // What did not fit into the answer is still to be read.
+                if let Some(channel) = self.tables.channels.at_mut(subscription.channel) {
+                    channel.spared.from = channel.spared.from.min(subscription.cursor);
+                }
+            }
+        }
     }
 
     /// The session's client was heard: asleep, it has its whole time again.
@@ -330,10 +351,17 @@ impl Hub {
 
     /// The next awake session with something pending after what was published,
     /// each at most once for each pass; `None` when the passes are through.
-    pub fn next_reader(&mut self) -> Option<(SessionKey, Stream)> {
-        while let Some((channel, reader)) = self.archive.pass.next(&mut self.tables.channels) {
-            if let Some(owed) = self.tables.owed(channel, reader) {
-                return Some(owed);
+    pub fn next_reader(&mut self, now: Time) -> Option<(SessionKey, Stream)> {
+        while let Some(step) = self.archive.pass.next(&mut self.tables.channels) {
+            match step {
+                Step::Reader(channel, reader) => {
+                    if let Some(owed) = self.tables.owed(channel, reader) {
+                        return Some(owed);
+                    }
+                }
+                Step::Passed(channel) => {
+                    self.archive.keep_rule(&mut self.tables, now.ms, channel);
+                }
             }
         }
         None
@@ -346,10 +374,10 @@ impl Hub {
         readers.filter_map(|reader| self.tables.sessions.at(reader.session)?.1.stream())
     }
 
-    /// How many bytes were published since the round of passes that is under
-    /// way began; 0 when they are through.
-    pub fn backlog_bytes(&self) -> usize {
-        self.archive.pass.backlog_bytes()
+    /// Whether so much was published ahead of readers that keep up that publishers have
+    /// to wait (`backlog_bytes` of the limits).
+    pub fn is_ahead(&self) -> bool {
+        self.archive.is_ahead()
     }
 
     /// What the session is owed, oldest first.
@@ -477,6 +505,11 @@ impl Hub {
     /// How many sessions and channels went so far because there were too many.
     pub fn let_go(&self) -> (u64, u64) {
         (self.tables.newcomers.chosen(), self.archive.made_room())
+    }
+
+    /// Bytes kept beyond what the rules say, for readers that keep up.
+    pub fn spared_bytes(&self) -> usize {
+        self.archive.spared_bytes()
     }
 
     /// Channels that have readers or hold publications.

@@ -10,9 +10,19 @@
 
 use std::collections::VecDeque;
 
-use crate::base::slots::Slots;
+use crate::base::names::Offset;
+use crate::base::slots::{Key, Slots};
 
 use super::channel::{Channel, Reader};
+
+/// What a pass comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This reader of the channel in the slot is to be looked at.
+    Reader(u32, Reader),
+    /// All readers of the channel were looked at.
+    Passed(Key<Channel>),
+}
 
 /// The dirty channels, and where the pass over the first of them stands.
 #[derive(Debug, Default)]
@@ -21,6 +31,8 @@ pub struct Pass {
     channel: Option<u32>,
     /// Places below this have not been met.
     place: u32,
+    /// Where the channel's log ended when the pass over it began.
+    to: Offset,
     /// Bytes published since the round began.
     backlog_bytes: usize,
     /// Channels of the round that have not had their turn.
@@ -35,7 +47,9 @@ impl Pass {
             self.backlog_bytes = 0;
         }
         self.backlog_bytes += bytes;
-        if !channel.dirty && channel.awake() > 0 {
+        if channel.awake() == 0 {
+            channel.passed = channel.log.next();
+        } else if !channel.dirty {
             channel.dirty = true;
             self.dirty.push_back(index);
         }
@@ -71,8 +85,8 @@ impl Pass {
         self.channel.is_none() && self.dirty.is_empty()
     }
 
-    /// The next reader to look at, with the slot of the channel it reads.
-    pub fn next(&mut self, channels: &mut Slots<Channel>) -> Option<(u32, Reader)> {
+    /// What comes next; `None` when all passes are through.
+    pub fn next(&mut self, channels: &mut Slots<Channel>) -> Option<Step> {
         loop {
             let Some(index) = self.channel else {
                 if self.round == 0 {
@@ -88,17 +102,23 @@ impl Pass {
                 channel.dirty = false;
                 self.channel = Some(index);
                 self.place = channel.awake();
+                self.to = channel.log.next();
                 continue;
             };
             let awake = channels.at(index).map_or(0, |(_, channel)| channel.awake());
             self.place = self.place.min(awake);
             if self.place == 0 {
                 self.channel = None;
-                continue;
+                let Some((key, channel)) = channels.entry_mut(index) else {
+                    continue;
+                };
+                // Of a channel that took the slot meanwhile it may be too much.
+                channel.passed = channel.passed.max(self.to.min(channel.log.next()));
+                return Some(Step::Passed(key));
             }
             self.place -= 1;
             let (_, channel) = channels.at(index)?;
-            return Some((index, channel.reader(self.place)));
+            return Some(Step::Reader(index, channel.reader(self.place)));
         }
     }
 }

@@ -81,7 +81,8 @@ impl Tables {
             if let Some(channel) = self.channels.get_mut(key) {
                 channel.log = saved.log;
                 channel.touched = saved.touched;
-                ages.appended(retention, key, channel, 0);
+                channel.passed = channel.log.next();
+                ages.appended(key, channel, 0);
                 let left_ms = saved.promised_unix_ms.saturating_sub(now.unix_ms);
                 if left_ms > 0 {
                     // Not longer than if it were promised now: the wall clock may have been set back.

@@ -15,6 +15,7 @@ fn limits() -> HubLimits {
         channels: 1_000,
         channels_per_session: 10,
         subscriptions_per_address: 1_000,
+        backlog_bytes: 1 << 20,
         channel_name_bytes: 64,
         retention: Retention {
             keep: Keep {

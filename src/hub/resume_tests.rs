@@ -15,6 +15,7 @@ fn a_poll_that_names_what_is_gone_is_told_of_the_gap() {
     for number in 0..100 {
         world.publish("/all", &number.to_string());
     }
+    world.readers();
     let told = world.hub.resume(key, &[("/all", at.into())], Asking::Poll);
     assert!(!told[0].1.recovered);
     let gap = world.hub.take_gap(key).unwrap();
@@ -81,6 +82,7 @@ fn a_poll_that_names_another_life_of_a_channel_moves_no_cursor() {
     for number in 0..100 {
         world.publish("news", &number.to_string());
     }
+    world.readers();
     let before = Position {
         epoch: Epoch::from_random(u64::MAX),
         offset: 40,
@@ -106,6 +108,7 @@ fn who_lost_an_answer_that_is_gone_by_then_is_told_of_the_gap() {
     for number in 0..100 {
         world.publish("/all", &number.to_string());
     }
+    world.readers();
     world.hub.acknowledge(key, 0);
     let gap = world.hub.take_gap(key).unwrap();
     let rest = world.read(key).split_whitespace().count() as u64;

@@ -13,6 +13,7 @@ use std::collections::BinaryHeap;
 use crate::base::slots::{Key, Slots};
 
 use super::channel::Channel;
+use super::log::Log;
 
 /// What a channel keeps at least for readers a moment behind, whatever the history settings.
 pub const LOG_FLOOR: usize = 128;
@@ -29,6 +30,22 @@ pub struct Keep {
     pub ttl_ms: u64,
     /// Bytes, frames and their entries.
     pub bytes: usize,
+}
+
+impl Keep {
+    /// About how many bytes of `log` are beyond it; 0 when it holds.
+    pub fn excess(&self, log: &Log) -> usize {
+        let most = self.size.max(LOG_FLOOR);
+        let (count, bytes) = (log.len(), log.size());
+        let by_count = match count > most {
+            true => (bytes / count * (count - most)).max(1),
+            false => 0,
+        };
+        match count > 1 {
+            true => by_count.max(bytes.saturating_sub(self.bytes)),
+            false => 0,
+        }
+    }
 }
 
 /// The limits of what is kept.
@@ -104,24 +121,10 @@ impl Ages {
         self.next_end(retention).map(|(end_ms, _)| end_ms)
     }
 
-    /// Takes note of an append that made the log of `channel` grow from `before` bytes,
-    /// and trims it to the limits of one channel.
-    pub fn appended(
-        &mut self,
-        retention: &Retention,
-        key: Key<Channel>,
-        channel: &mut Channel,
-        before: usize,
-    ) {
+    /// Takes note of an append that made the log of `channel` grow from `before` bytes.
+    pub fn appended(&mut self, key: Key<Channel>, channel: &mut Channel, before: usize) {
         self.total += channel.log.size() - before;
         let rule = usize::from(channel.rule);
-        let keep = retention.keep(rule);
-        let most = keep.size.max(LOG_FLOOR) as u64;
-        while channel.log.next() - channel.log.first() > most
-            || (channel.log.size() > keep.bytes && channel.log.next() - channel.log.first() > 1)
-        {
-            self.drop_first(channel);
-        }
         if !channel.aging
             && let Some(oldest_ms) = channel.log.oldest_ms()
         {
@@ -145,6 +148,13 @@ impl Ages {
             };
             if channel.log.oldest_ms() == Some(noted_ms) {
                 self.drop_oldest(retention, now_ms, channel);
+                if channel.log.first() >= channel.unread()
+                    && channel.log.oldest_ms() == Some(noted_ms)
+                {
+                    // Its readers have not been given it: they are, in this turn or the next.
+                    self.heaps[rule].push(Reverse((noted_ms, key)));
+                    return None;
+                }
             }
             match channel.log.oldest_ms() {
                 Some(oldest_ms) => self.heaps[rule].push(Reverse((oldest_ms, key))),
@@ -197,14 +207,16 @@ impl Ages {
         while let Some(oldest_ms) = channel.log.oldest_ms() {
             let old = oldest_ms.saturating_add(ttl_ms) <= now_ms;
             let crowded = self.total > retention.total_bytes && oldest_ms <= next_in_line;
-            if !old && !crowded {
+            let unread = channel.log.first() >= channel.unread();
+            if unread || (!old && !crowded) {
                 return;
             }
             self.drop_first(channel);
         }
     }
 
-    fn drop_first(&mut self, channel: &mut Channel) {
+    /// Drops the oldest publication of a channel.
+    pub fn drop_first(&mut self, channel: &mut Channel) {
         let before = channel.log.size();
         channel.log.drop_first();
         self.total -= before - channel.log.size();

@@ -72,6 +72,8 @@ pub struct Session {
     pub timed: bool,
     /// A stream was attached to it, or a poll, at some time.
     pub had_stream: bool,
+    /// What was attached last was a poll, and it was answered.
+    pub answered: bool,
     /// Its client connected the new way: it is told of gaps and heartbeats.
     pub modern: bool,
     pub opener: Option<Opener>,
@@ -95,6 +97,7 @@ impl Session {
             awake: false,
             timed: false,
             had_stream: false,
+            answered: false,
             modern: false,
             opener: None,
             address: None,

@@ -12,6 +12,7 @@ pub(super) fn limits() -> HubLimits {
         channels_per_session: 10,
         subscriptions_per_address: 1_000,
         channel_name_bytes: 64,
+        backlog_bytes: 1 << 20,
         retention: Retention {
             keep: Keep {
                 size: 1_000,
@@ -76,8 +77,16 @@ impl World {
         String::from_utf8(bytes).unwrap()
     }
 
-    fn readers(&mut self) -> Vec<Stream> {
-        std::iter::from_fn(|| self.hub.next_reader().map(|(_, stream)| stream)).collect()
+    pub(super) fn epoch(&mut self, channel: &str) -> Epoch {
+        match self.hub.head(self.now, channel).unwrap() {
+            Whereabouts::Known(head) => head.position.epoch,
+            Whereabouts::Unknown(_) => panic!("{channel} is not there"),
+        }
+    }
+
+    /// Every reader is looked at; the streams of those with something to write.
+    pub(super) fn readers(&mut self) -> Vec<Stream> {
+        std::iter::from_fn(|| self.hub.next_reader(self.now).map(|(_, stream)| stream)).collect()
     }
 }
 
@@ -131,7 +140,7 @@ fn who_is_to_come_is_told_ahead_and_met_all_the_same() {
     for left in (0..10).rev() {
         let ahead: Vec<_> = world.hub.upcoming(20).collect();
         assert_eq!(ahead.len(), left + 1);
-        assert_eq!(world.hub.next_reader().unwrap().1, ahead[0]);
+        assert_eq!(world.hub.next_reader(world.now).unwrap().1, ahead[0]);
     }
     assert!(world.readers().is_empty());
 }
@@ -144,7 +153,7 @@ fn nobody_is_missed_when_others_leave_in_the_middle_of_a_pass() {
             let keys: Vec<_> = (0..10).map(|stream| world.awake(stream)).collect();
             world.publish("/all", "a");
             let mut met: Vec<_> = (0..after)
-                .map(|_| world.hub.next_reader().unwrap().1)
+                .map(|_| world.hub.next_reader(world.now).unwrap().1)
                 .collect();
             world.hub.close(keys[leaver as usize]);
             met.extend(world.readers());
@@ -163,10 +172,10 @@ fn a_publication_in_the_middle_of_a_pass_gets_a_pass_of_its_own() {
     let mut world = World::new(limits());
     let keys: Vec<_> = (0..3).map(|stream| world.awake(stream)).collect();
     world.publish("/all", "a");
-    let (first, _) = world.hub.next_reader().unwrap();
+    let (first, _) = world.hub.next_reader(world.now).unwrap();
     assert_eq!(world.read(first), "a ");
     world.publish("/all", "b");
-    while let Some((key, _)) = world.hub.next_reader() {
+    while let Some((key, _)) = world.hub.next_reader(world.now) {
         world.read(key);
     }
     for key in keys {
@@ -201,6 +210,8 @@ fn a_stuck_reader_is_told_what_it_missed() {
     let mut seen = 0;
     for number in 0..1_000 {
         world.publish("/all", &number.to_string());
+        // Its socket takes nothing of what it is to be given.
+        assert_eq!(world.readers().len(), 2);
         seen += world.read(brisk).split_whitespace().count();
     }
     assert_eq!(seen, 1_000);

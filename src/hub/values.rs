@@ -24,6 +24,8 @@ pub struct HubLimits {
     /// Of the sessions of one address together, without those to `/all`.
     pub subscriptions_per_address: usize,
     pub channel_name_bytes: usize,
+    /// How much may be published ahead of readers that keep up.
+    pub backlog_bytes: usize,
     pub retention: Retention,
 }
 

@@ -74,6 +74,8 @@ pub struct HttpConn {
     pub finished: bool,
     /// Its last request was one to `/send`.
     pub publishes: bool,
+    /// Its next request is to publish, and is made when the readers have caught up.
+    pub waits_for_readers: bool,
 }
 
 /// What an HTTP connection is in the middle of.
@@ -180,6 +182,7 @@ impl Conn {
             since_ms: now.ms,
             finished: false,
             publishes: false,
+            waits_for_readers: false,
         })))
     }
 
@@ -283,7 +286,7 @@ impl Conn {
 impl HttpConn {
     /// Whether another request may be looked at now.
     pub fn takes_requests(&self) -> bool {
-        matches!(self.phase, Phase::Reading(_))
+        matches!(self.phase, Phase::Reading(_)) && !self.waits_for_readers
     }
 
     /// Whether nothing of a request has come since the last one.

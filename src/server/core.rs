@@ -77,6 +77,8 @@ pub struct Core {
     pub flush: VecDeque<ConnKey>,
     /// What came on streams behind a message that waits for the relay.
     pub behind: Behind,
+    /// Connections whose request to publish waits until readers have caught up.
+    pub publishers: VecDeque<ConnKey>,
     /// Connections whose session goes on elsewhere, to be told so.
     pub superseded: Vec<ConnKey>,
     /// Sessions that are owed again what was not taken; a newer poll may wait for it.
@@ -137,6 +139,7 @@ impl Core {
             actions: VecDeque::new(),
             flush: VecDeque::new(),
             behind: Behind::default(),
+            publishers: VecDeque::new(),
             superseded: Vec::new(),
             rewound: Vec::new(),
             stats: Stats::default(),
@@ -370,6 +373,7 @@ fn hub_limits(config: &Config) -> HubLimits {
         channels_per_session: config.channels_per_session_max,
         subscriptions_per_address: config.subscriptions_per_address_max,
         channel_name_bytes: config.channel_name_bytes_max,
+        backlog_bytes: config.fan_out_backlog_bytes,
         retention: retention(config),
     }
 }

@@ -357,7 +357,7 @@ pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
     let mut rest = Vec::new();
     core.hub.advance(session, taken, &mut rest);
     debug_assert!(rest.is_empty(), "a batch ends between two frames");
-    core.hub.detach(now, session, key.to_u64());
+    core.hub.answered(now, session, key.to_u64());
     let body = (held.context.polling.seal)(batch, &held.poll);
     core.set_phase(now, key, Phase::Sending(Sending::Deliveries(session)));
     answer_held(core, now, key, &held, &Answer::ok(body));

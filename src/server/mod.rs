@@ -329,6 +329,9 @@ impl Server {
             if reader.is_some() {
                 return reader;
             }
+            if !self.core.publishers.is_empty() {
+                self.pump();
+            }
         }
         if let Some(key) = self.core.next_flush() {
             self.answered = true;
@@ -348,7 +351,7 @@ impl Server {
             self.warm_up();
         }
         self.warm -= 1;
-        while let Some((_, stream)) = self.core.hub.next_reader() {
+        while let Some((_, stream)) = self.core.hub.next_reader(now) {
             let key = Core::conn_of(stream);
             match self.core.conns.get(key) {
                 Some(conn) if matches!(conn.role, Role::Http(_)) => {
@@ -387,7 +390,7 @@ impl Server {
         if self.core.has_had_its_turn(self.now, key) {
             return true;
         }
-        if self.core.hub.backlog_bytes() <= self.core.config.fan_out_backlog_bytes {
+        if !self.core.hub.is_ahead() {
             return false;
         }
         let conn = self.core.conns.get(key);
@@ -447,6 +450,7 @@ impl Server {
     fn pump(&mut self) {
         let now = self.now;
         leave::go_on(&mut self.core, now);
+        router::publish_on(&mut self.core, now);
         while let Some(key) = self.core.superseded.pop() {
             self.supersede(now, key);
         }

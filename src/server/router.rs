@@ -4,6 +4,8 @@
 //! to the transports, the app's side or the files. Called by the server when
 //! bytes come, or when an answer is out and more requests wait.
 
+use std::collections::VecDeque;
+
 use crate::base::time::Time;
 use crate::transport::{self, Way};
 use crate::wire::http::{
@@ -13,7 +15,7 @@ use crate::wire::websocket::accept;
 
 use super::addresses::Peer;
 use super::conn::{ConnKey, HttpConn, Phase, Role, Sending, WebSocketConn};
-use super::core::Core;
+use super::core::{Action, Core};
 use super::files::{FileAnswer, Files};
 use super::{admission, api, dispatch, head, polls, stream, visitors};
 
@@ -137,6 +139,12 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 }
                 return used;
             }
+            Ok(Decoded::Request { request, .. }) if core.hub.is_ahead() && publishes(&request) => {
+                // It is read once more when the readers have caught up.
+                (http.publishes, http.waits_for_readers) = (true, true);
+                core.publishers.push_back(key);
+                return used;
+            }
             Ok(Decoded::Request { request, consumed }) => {
                 used += consumed;
                 let peer = http.peer;
@@ -157,6 +165,32 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 return bytes.len();
             }
         }
+    }
+}
+
+/// Whether the request is to publish something.
+fn publishes(request: &Request<'_>) -> bool {
+    request.method == Method::Post && request.path() == "/send"
+}
+
+/// Reads the requests to publish that waited for the readers to catch up, in their
+/// order, until too much is published again.
+pub fn publish_on(core: &mut Core, now: Time) {
+    for _ in 0..core.publishers.len() {
+        if core.hub.is_ahead() {
+            return;
+        }
+        let Some(key) = core.publishers.pop_front() else {
+            return;
+        };
+        if let Some(http) = http_mut(core, key) {
+            http.waits_for_readers = false;
+            received(core, now, key, &mut []);
+            core.actions.push_back(Action::ResumeRead { key });
+        }
+    }
+    if core.publishers.is_empty() {
+        core.publishers = VecDeque::new();
     }
 }
 
