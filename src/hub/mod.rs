@@ -66,6 +66,10 @@ use session::Rest;
 pub use session::{Opener, Session, SessionKey, Stream};
 pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Standing, Whereabouts};
 
+/// How many readers that are owed nothing are looked at for one that is given out: about
+/// what one write costs.
+const LOOKS_MAX: usize = 64;
+
 /// The channel table and the session table.
 pub struct Hub {
     limits: HubLimits,
@@ -350,13 +354,24 @@ impl Hub {
     }
 
     /// The next awake session with something pending after what was published,
-    /// each at most once for each pass; `None` when the passes are through.
+    /// each at most once for each pass; `None` when the passes are through. Where many
+    /// channels have the same readers, all but the first pass find that they were given
+    /// everything: then one of many such readers is given out, so that a turn ends there.
     pub fn next_reader(&mut self, now: Time) -> Option<(SessionKey, Stream)> {
+        let mut looks = 0;
         while let Some(step) = self.archive.pass.next(&mut self.tables.channels) {
             match step {
                 Step::Reader(channel, reader) => {
-                    if let Some(owed) = self.tables.owed(channel, reader) {
-                        return Some(owed);
+                    looks += 1;
+                    let owed = self.tables.owed(channel, reader);
+                    if owed.is_some() {
+                        return owed;
+                    }
+                    if looks >= LOOKS_MAX
+                        && let Some((key, session)) = self.tables.sessions.at(reader.session)
+                        && let Some(stream) = session.stream()
+                    {
+                        return Some((key, stream));
                     }
                 }
                 Step::Passed(channel) => {

@@ -460,3 +460,23 @@ fn the_oldest_of_all_go_first_whatever_their_rules() {
     let oldest = world.hub.poll_timeout().unwrap() - keep.ttl_ms;
     assert!(world.now.ms - oldest < 100, "the newest of both are left");
 }
+
+#[test]
+fn a_pass_over_readers_that_have_everything_is_cut_into_turns() {
+    let mut world = World::new(limits());
+    let keys: Vec<_> = (0..500).map(|stream| world.awake(stream)).collect();
+    for name in ["a", "b", "c"] {
+        for &key in &keys {
+            world.hub.subscribe(key, name, None).unwrap();
+        }
+        world.publish(name, "x");
+    }
+    for _ in &keys {
+        let (key, _) = world.hub.next_reader(world.now).unwrap();
+        assert_eq!(world.read(key), "x x x ");
+    }
+    // What is left is to find that two channels more are read already.
+    let turns = std::iter::from_fn(|| world.hub.next_reader(world.now)).count();
+    assert_eq!(turns, 2 * keys.len() / LOOKS_MAX);
+    assert_eq!(world.hub.next_reader(world.now), None);
+}

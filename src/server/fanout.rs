@@ -45,6 +45,9 @@ const STEPS: usize = 16;
 
 /// Writes what the connection has to write.
 pub fn transmit(core: &mut Core, now: Time, key: ConnKey, writer: &mut impl Write) -> Transmit {
+    if core.conns.get(key).is_some_and(|conn| conn.blocked) {
+        return Transmit::Blocked;
+    }
     match write_all(core, now, key, writer) {
         Ok(Step::Done) => {
             if let Some(conn) = core.conns.get_mut(key) {

@@ -70,6 +70,9 @@ pub use self::state::{
 
 /// Connections that the queue of those to be flushed keeps room for.
 const FLUSH_KEPT: usize = 4_096;
+/// How many readers whose sockets are full are passed over before the event loop is
+/// asked whether its turn is over.
+const LOOKS_MAX: usize = 64;
 /// How many readers are warmed up together.
 const WARM_READERS: usize = 32;
 
@@ -321,7 +324,8 @@ impl Server {
 
     /// The next connection that has something to write; each is to be given to
     /// [`Server::transmit`]. Answers and fan-out take turns: neither keeps the
-    /// other waiting.
+    /// other waiting. After many looks that found nothing it is a connection that has
+    /// nothing to write, or cannot, so that the turn can end there.
     pub fn poll_transmit(&mut self, now: Time) -> Option<ConnKey> {
         self.now = now;
         if self.core.flush.is_empty() || std::mem::take(&mut self.answered) {
@@ -351,18 +355,19 @@ impl Server {
             self.warm_up();
         }
         self.warm -= 1;
-        while let Some((_, stream)) = self.core.hub.next_reader(now) {
+        for look in 1.. {
+            let (session, stream) = self.core.hub.next_reader(now)?;
             let key = Core::conn_of(stream);
             match self.core.conns.get(key) {
                 Some(conn) if matches!(conn.role, Role::Http(_)) => {
-                    fanout::seal(&mut self.core, now, key);
-                    if let Some(key) = self.core.next_flush() {
-                        return Some(key);
+                    if self.core.hub.is_behind(session) {
+                        fanout::seal(&mut self.core, now, key);
                     }
+                    return self.core.next_flush().or(Some(key));
                 }
-                Some(conn) if !conn.blocked => return Some(key),
                 // Its cursor stands still; it goes on when its socket does.
-                Some(_) | None => {}
+                Some(conn) if conn.blocked && look < LOOKS_MAX => {}
+                _ => return Some(key),
             }
         }
         None
