@@ -133,6 +133,14 @@ impl Log {
         self.open.tail(from)
     }
 
+    /// How many bytes the frames from `from` on have, which is held, or the end.
+    pub fn bytes_from(&self, from: Offset) -> usize {
+        let parts = self.number_of(from)..=self.full.len();
+        let parts = parts.map(|number| self.segment(number));
+        let tails = parts.map(|part| part.tail(part.first().max(from)));
+        tails.flatten().map(<[u8]>::len).sum()
+    }
+
     /// The offset of the publication in which the byte `count` bytes behind the
     /// start of `from` lies, and the bytes of it from there on. They are of one slice.
     pub fn split(&self, from: Offset, count: usize) -> (Offset, &[u8]) {
@@ -282,6 +290,10 @@ mod tests {
             }
             let size = text.len() + held.len() * ENTRY_BYTES;
             assert_eq!(log.size(), size);
+            let behind = held.iter().skip(held.len() / 3);
+            let bytes: usize = behind.map(|(_, text)| text.len()).sum();
+            assert_eq!(log.bytes_from(first + held.len() as u64 / 3), bytes);
+            assert_eq!(log.bytes_from(log.next()), 0);
             let capacity: usize = log
                 .full
                 .iter()

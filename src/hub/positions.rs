@@ -45,7 +45,7 @@ impl Tables {
         subscription.cursor = wanted.unwrap_or(channel.log.first());
         let log = &channel.log;
         Some(Standing {
-            again_bytes: log.frames(subscription.cursor, log.next()).len(),
+            again_bytes: log.bytes_from(subscription.cursor),
             position: Position {
                 epoch: channel.epoch,
                 offset: subscription.cursor - 1,
