@@ -31,5 +31,6 @@ pub fn counts(
         ("subscription_shares", subscriptions),
         ("log_bytes", archive.bytes()),
         ("fan_out_bytes", archive.pass.backlog_bytes()),
+        ("spared_bytes", archive.spared_bytes()),
     ]
 }

@@ -1,5 +1,7 @@
 //! Positions that were told, moments, and publications that are checked before they are made.
 
+use crate::base::names::Since;
+use crate::base::random::Random;
 use proptest::prelude::*;
 
 use super::tests::{World, bare, limits};

@@ -1,5 +1,11 @@
 //! A hub that goes on where another one ended, on a clock moved by hand.
 
+use crate::base::names::Epoch;
+use crate::base::names::Offset;
+use crate::base::names::SessionId;
+use crate::base::random::Random;
+use crate::base::record::Damaged;
+use crate::base::time::Time;
 use proptest::prelude::*;
 
 use super::tests::bare;

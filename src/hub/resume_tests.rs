@@ -2,6 +2,7 @@
 
 use super::tests::{World, limits};
 use super::*;
+use crate::base::names::Epoch;
 use crate::base::names::Position;
 
 #[test]

@@ -1,5 +1,9 @@
 //! What one address may have of the hub, and whose turn it is to go.
 
+use crate::base::address::AddressKey;
+use crate::base::names::ALL_CHANNEL;
+use crate::base::names::Epoch;
+use crate::base::names::Offset;
 use std::collections::HashMap;
 
 use proptest::prelude::*;

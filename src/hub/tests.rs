@@ -1,7 +1,12 @@
 //! The hub on a clock moved by hand.
 
+use super::reading::LOOKS_MAX;
 use super::*;
+use crate::base::names::Epoch;
+use crate::base::names::Offset;
 use crate::base::names::Position;
+use crate::base::random::Random;
+use crate::base::time::Time;
 
 pub(super) fn limits() -> HubLimits {
     HubLimits {
