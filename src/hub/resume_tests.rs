@@ -4,6 +4,7 @@ use super::tests::{World, limits};
 use super::*;
 use crate::base::names::Epoch;
 use crate::base::names::Position;
+use crate::base::names::Since;
 
 #[test]
 fn a_poll_that_names_what_is_gone_is_told_of_the_gap() {
