@@ -230,10 +230,10 @@ impl Archive {
     pub fn leave(&mut self, tables: &mut Tables, key: SessionKey, number: usize) {
         if let Some(channel) = tables.leave(key, number) {
             if let Some(session) = tables.sessions.get_mut(key)
-                && let Some(unconfirmed) = &mut session.unconfirmed
+                && let Some(batches) = &mut session.batches
             {
                 // The slot may soon be another channel's.
-                unconfirmed.retain(|mark| mark.channel != channel.index());
+                batches.forget_channel(channel.index());
             }
             if !self.free_if_idle(tables, channel)
                 && let Some(left) = tables.channels.get_mut(channel)

@@ -1,26 +1,27 @@
 //! Where subscriptions stand, and where those go on whose clients say what they saw.
 //!
 //! A client names a position of the channel, or a moment of the server. Moves
-//! cursors; `cursors` finds what is pending behind them. Called by the hub alone.
+//! cursors; `reading` finds what is pending behind them. Called by the hub alone.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::names::{Moment, Position, Since};
+use crate::base::names::{Position, Since};
 
 use super::channel::Channel;
+use super::hub::Hub;
 use super::session::SessionKey;
-use super::tables::Tables;
+
 use super::values::{Asking, Standing};
 
 /// So many positions are looked through for each subscription; more are put in a map.
 const LOOKED_THROUGH: usize = 8;
 
-impl Tables {
+impl Hub {
     /// Where a subscription stands.
-    pub fn standing(&self, key: SessionKey, number: usize) -> Option<(&Channel, Position)> {
-        let subscription = self.sessions.get(key)?.subscriptions.get(number)?;
-        let (_, channel) = self.channels.at(subscription.channel)?;
+    fn standing(&self, key: SessionKey, number: usize) -> Option<(&Channel, Position)> {
+        let subscription = self.tables.sessions.get(key)?.subscriptions.get(number)?;
+        let (_, channel) = self.tables.channels.at(subscription.channel)?;
         let position = Position {
             epoch: channel.epoch,
             offset: subscription.cursor - 1,
@@ -29,16 +30,11 @@ impl Tables {
     }
 
     /// Sets a cursor behind `since`, or as near as the log allows.
-    fn seek(
-        &mut self,
-        key: SessionKey,
-        number: usize,
-        since: Since,
-        present: Moment,
-    ) -> Option<Standing> {
-        let session = self.sessions.get_mut(key)?;
+    fn seek(&mut self, key: SessionKey, number: usize, since: Since) -> Option<Standing> {
+        let present = self.archive.moment();
+        let session = self.tables.sessions.get_mut(key)?;
         let subscription = session.subscriptions.get_mut(number)?;
-        let (_, channel) = self.channels.at(subscription.channel)?;
+        let (_, channel) = self.tables.channels.at(subscription.channel)?;
         let wanted = channel.behind(since, present);
         // Of another life of the channel the client has seen nothing of this
         // one: it gets what there is.
@@ -55,16 +51,15 @@ impl Tables {
     }
 
     /// Where a subscription stands, after it was set behind `since` if that is given.
-    pub fn stand(
+    pub(super) fn stand(
         &mut self,
         key: SessionKey,
         number: usize,
         since: Option<Since>,
-        present: Moment,
         recovered: bool,
     ) -> Option<Standing> {
         match since {
-            Some(since) => self.seek(key, number, since, present),
+            Some(since) => self.seek(key, number, since),
             None => {
                 let (_, position) = self.standing(key, number)?;
                 Some(Standing {
@@ -76,16 +71,23 @@ impl Tables {
         }
     }
 
-    /// As [`Tables::stand`], for each subscription, by what was seen of its channel.
+    /// Sets the cursors of a session to what its client has seen, and tells how
+    /// each of its subscriptions stands. A channel without a position given is
+    /// `recovered` only if the session is fresh. A client that names others, and
+    /// not the session's own channel, has seen nothing of that: it gets all of it.
     pub fn resume(
         &mut self,
         key: SessionKey,
         positions: &[(&str, Since)],
-        present: Moment,
         asking: Asking,
     ) -> Vec<(Arc<str>, Standing)> {
-        self.rewind_all(key);
-        let count = self.sessions.get(key).map_or(0, |s| s.subscriptions.len());
+        let present = self.archive.moment();
+        self.all_batches_lost(key);
+        let count = self
+            .tables
+            .sessions
+            .get(key)
+            .map_or(0, |s| s.subscriptions.len());
         let mut standings = Vec::with_capacity(count);
         // A peer may name many more than it has subscriptions. The first of a name counts.
         let many = positions.len() > LOOKED_THROUGH;
@@ -121,9 +123,9 @@ impl Tables {
             });
             let since = given.or(unseen.map(Since::from));
             let fresh = asking == Asking::Fresh;
-            if let Some(standing) = self.stand(key, number, since, present, fresh) {
+            if let Some(standing) = self.stand(key, number, since, fresh) {
                 if let Some(since) = since.filter(|_| asking == Asking::Poll) {
-                    self.owe_gap(key, number, since, present);
+                    self.owe_gap_of(key, number, since);
                 }
                 standings.push((name, standing));
             }
@@ -135,10 +137,11 @@ impl Tables {
     /// the gap is told when it is read over. Of this life of the channel a client
     /// that names another one has seen nothing; one that names a moment at which
     /// something is missing may have seen nothing.
-    pub fn owe_gap(&mut self, key: SessionKey, number: usize, since: Since, present: Moment) {
-        if let Some(session) = self.sessions.get_mut(key)
+    pub(super) fn owe_gap_of(&mut self, key: SessionKey, number: usize, since: Since) {
+        let present = self.archive.moment();
+        if let Some(session) = self.tables.sessions.get_mut(key)
             && let Some(subscription) = session.subscriptions.get_mut(number)
-            && let Some((_, channel)) = self.channels.at(subscription.channel)
+            && let Some((_, channel)) = self.tables.channels.at(subscription.channel)
         {
             let next = match since {
                 Since::Position(seen) if seen.epoch == channel.epoch => {

@@ -2,12 +2,18 @@
 //!
 //! Called by the fan-out.
 
-use crate::base::names::Offset;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::base::names::{Offset, Position};
 use crate::base::time::Time;
 
+use super::batches::{Batches, Mark};
 use super::hub::Hub;
 use super::pass::Step;
-use super::pending::Run;
+use super::pending::{Pending, Run};
 use super::session::{SessionKey, Stream};
 use super::values::Gap;
 
@@ -54,63 +60,183 @@ impl Hub {
 
     /// What the session is owed, oldest first.
     pub fn pending(&self, key: SessionKey) -> impl Iterator<Item = Run<'_>> {
-        self.tables.pending(key)
+        self.tables
+            .sessions
+            .get(key)
+            .map(|session| Pending::of(&self.tables.channels, session))
+            .into_iter()
+            .flatten()
     }
 
     /// The whole backlog, if it is one slice of one channel's log, which it nearly always is.
     pub fn only_run(&self, key: SessionKey) -> Option<Run<'_>> {
-        self.tables.only_run(key)
+        let session = self.tables.sessions.get(key)?;
+        let mut only = None;
+        for (number, subscription) in session.subscriptions.iter().enumerate() {
+            let (_, channel) = self.tables.channels.at(subscription.channel)?;
+            if subscription.cursor < channel.log.next() {
+                if only.is_some() {
+                    return None;
+                }
+                only = Some((number, &channel.log, subscription.cursor));
+            }
+        }
+        let (subscription, log, cursor) = only?;
+        Run::rest_of(subscription, log, cursor.max(log.first()))
     }
 
     /// All of the run that [`Hub::only_run`] gave is written.
     pub fn pass_run(&mut self, key: SessionKey, subscription: usize, to: Offset) {
-        self.tables.pass_run(key, subscription, to);
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            session.subscriptions[subscription].cursor = to;
+        }
     }
 
     /// Whether the session is owed anything.
     pub fn is_behind(&self, key: SessionKey) -> bool {
-        self.tables.is_behind(key)
+        self.tables.sessions.get(key).is_some_and(|session| {
+            session.subscriptions.iter().any(|subscription| {
+                let channel = self.tables.channels.at(subscription.channel);
+                channel.is_some_and(|(_, channel)| subscription.cursor < channel.log.next())
+            })
+        })
     }
 
     /// Takes note that the first `written` bytes of what was pending are
     /// written, and returns how many publications that delivers. The rest of a
     /// frame that was cut is appended to `rest`: it counts as delivered, and
     /// the caller owes it.
-    pub fn advance(&mut self, key: SessionKey, written: usize, rest: &mut Vec<u8>) -> u64 {
-        self.tables.advance(key, written, rest)
+    pub fn advance(&mut self, key: SessionKey, mut written: usize, rest: &mut Vec<u8>) -> u64 {
+        let Some(session) = self.tables.sessions.get(key) else {
+            return 0;
+        };
+        let mut cursors: SmallVec<[(usize, Offset); 4]> = SmallVec::new();
+        let mut delivered = 0;
+        for run in Pending::of(&self.tables.channels, session) {
+            if written == 0 {
+                break;
+            }
+            let mut to = run.to;
+            if written < run.bytes.len() {
+                let slot = session.subscriptions[run.subscription].channel;
+                let Some((_, channel)) = self.tables.channels.at(slot) else {
+                    break;
+                };
+                let (offset, tail) = channel.log.split(run.from, written);
+                let cut = tail.len() < channel.log.get(offset).frame.len();
+                if cut {
+                    rest.extend_from_slice(tail);
+                }
+                to = offset + u64::from(cut);
+            }
+            written -= written.min(run.bytes.len());
+            delivered += to - run.from;
+            cursors.push((run.subscription, to));
+        }
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            for (number, cursor) in cursors {
+                session.subscriptions[number].cursor = cursor;
+            }
+        }
+        delivered
     }
 
     /// If publications the session had not read are gone, moves its cursor
     /// behind them and says what is missing; call until there is none.
     pub fn take_gap(&mut self, key: SessionKey) -> Option<Gap> {
-        self.tables.take_gap(key)
+        let session = self.tables.sessions.get_mut(key)?;
+        for subscription in &mut session.subscriptions {
+            let Some((_, channel)) = self.tables.channels.at(subscription.channel) else {
+                continue;
+            };
+            let first = channel.log.first();
+            if subscription.cursor < first {
+                let missed = first - subscription.cursor;
+                subscription.cursor = first;
+                return Some(Gap {
+                    channel: Arc::clone(&channel.name),
+                    missed,
+                    position: Position {
+                        epoch: channel.epoch,
+                        offset: first - 1,
+                    },
+                });
+            }
+        }
+        None
     }
 
-    /// Remembers where the session's cursors stand, before a batch is given to
-    /// `stream`, which may fail. If its client acknowledges it by a number,
-    /// returns that; else 0.
-    pub fn mark_unconfirmed(&mut self, key: SessionKey, stream: Stream, numbered: bool) -> u32 {
-        self.tables.mark_unconfirmed(key, stream, numbered)
+    /// Remembers where the session's cursors stand, before a batch is written to `stream`,
+    /// which may fail. If its client acknowledges it by a number, returns that; else 0.
+    pub fn begin_batch(&mut self, key: SessionKey, stream: Stream, numbered: bool) -> u32 {
+        let Some(session) = self.tables.sessions.get_mut(key) else {
+            return 0;
+        };
+        let mut number = None;
+        if numbered {
+            session.batch = session.batch.wrapping_add(1).max(1);
+            number = NonZeroU32::new(session.batch);
+        }
+        let marks = session.subscriptions.iter();
+        let marks = marks.map(|subscription| (subscription.channel, subscription.cursor));
+        let batches = session.batches.get_or_insert_default();
+        batches.begin(stream, number, marks);
+        number.map_or(0, NonZeroU32::get)
     }
 
     /// Whether a batch is being written: what comes behind it has to wait.
     pub fn is_batch_out(&self, key: SessionKey) -> bool {
-        self.tables.is_batch_out(key)
+        let batches = self
+            .session(key)
+            .and_then(|session| session.batches.as_ref());
+        batches.is_some_and(|batches| batches.is_writing())
     }
 
     /// The batch was written to `stream`. Unless it has a number, it counts as read.
-    pub fn confirm(&mut self, key: SessionKey, stream: Stream) {
-        self.tables.confirm(key, stream);
+    pub fn batch_written(&mut self, key: SessionKey, stream: Stream) {
+        self.with_batches(key, |batches| {
+            batches.written(stream);
+            Vec::new()
+        });
+    }
+
+    /// The batch was not written to `stream`: the session gets it again.
+    pub fn batch_lost(&mut self, key: SessionKey, stream: Stream) {
+        self.with_batches(key, |batches| batches.lost(stream));
     }
 
     /// The client says that the batch of this number is the last that it got:
     /// what was given to it since, it gets again.
-    pub fn acknowledge(&mut self, key: SessionKey, batch: u32) {
-        self.tables.acknowledge(key, batch);
+    pub fn acknowledge(&mut self, key: SessionKey, number: u32) {
+        self.with_batches(key, |batches| batches.acknowledged(NonZeroU32::new(number)));
+        if let Some(session) = self.tables.sessions.get_mut(key) {
+            // A number that the process before this one gave is not given again.
+            session.batch = session.batch.max(number);
+        }
     }
 
-    /// The batch was not written to `stream`: the session gets it again.
-    pub fn rewind(&mut self, key: SessionKey, stream: Stream) {
-        self.tables.rewind(key, stream);
+    /// The client asks anew, and has not got what it does not say that it got.
+    pub(super) fn all_batches_lost(&mut self, key: SessionKey) {
+        self.with_batches(key, |batches| batches.acknowledged(None));
+    }
+
+    /// Does `step`, which says where cursors go back to.
+    fn with_batches(&mut self, key: SessionKey, step: impl FnOnce(&mut Batches) -> Vec<Mark>) {
+        let Some(session) = self.tables.sessions.get_mut(key) else {
+            return;
+        };
+        let Some(batches) = &mut session.batches else {
+            return;
+        };
+        let marks = step(batches);
+        if batches.is_empty() {
+            session.batches = None;
+        }
+        for (channel, before) in marks {
+            if let Some(number) = session.find(channel) {
+                let subscription = &mut session.subscriptions[number];
+                subscription.cursor = subscription.cursor.min(before);
+            }
+        }
     }
 }

@@ -172,9 +172,8 @@ impl Tables {
     }
 }
 
-/// The cursor as it was before what is still being written.
+/// The cursor as it was before what may not have arrived.
 fn confirmed(session: &Session, channel: u32, cursor: Offset) -> Offset {
-    let marks = session.unconfirmed.iter().flat_map(|marks| marks.iter());
-    let marks = marks.filter(|mark| mark.channel == channel);
-    marks.map(|mark| mark.cursor).fold(cursor, Offset::min)
+    let batches = session.batches.as_ref();
+    batches.map_or(cursor, |batches| batches.earliest(channel, cursor))
 }

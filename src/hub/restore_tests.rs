@@ -126,9 +126,9 @@ fn a_restored_hub_owes_what_the_other_owed_in_the_same_order() {
 fn what_was_not_taken_is_owed_again() {
     let (mut old, ids) = busy();
     let key = old.find(ids[2]).unwrap();
-    old.mark_unconfirmed(key, 9, true);
+    old.begin_batch(key, 9, true);
     let batch = read(&mut old, key);
-    old.confirm(key, 9);
+    old.batch_written(key, 9);
     let mut new = hub(limits(), 2);
     restore(&mut new, START, &saved(&old, START)).unwrap();
     let key = new.find(ids[2]).unwrap();

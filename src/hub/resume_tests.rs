@@ -63,13 +63,13 @@ fn who_asks_anew_has_not_got_the_batch_that_is_being_written() {
     let mut world = World::new(limits());
     let key = world.awake(1);
     world.publish("/all", "a");
-    world.hub.mark_unconfirmed(key, 7, false);
+    world.hub.begin_batch(key, 7, false);
     assert_eq!(world.read(key), "a ");
     assert!(world.hub.is_batch_out(key));
     world.hub.resume(key, &[], Asking::Poll);
     assert!(!world.hub.is_batch_out(key));
     assert_eq!(world.read(key), "a ");
-    world.hub.rewind(key, 7);
+    world.hub.batch_lost(key, 7);
     assert_eq!(world.read(key), "", "the old stream fails, too late");
 }
 
@@ -104,9 +104,9 @@ fn who_lost_an_answer_that_is_gone_by_then_is_told_of_the_gap() {
     let mut world = World::new(tight);
     let key = world.awake(1);
     let at = world.publish("/all", "lost").position;
-    world.hub.mark_unconfirmed(key, 1, true);
+    world.hub.begin_batch(key, 1, true);
     assert_eq!(world.read(key), "lost ");
-    world.hub.confirm(key, 1);
+    world.hub.batch_written(key, 1);
     for number in 0..100 {
         world.publish("/all", &number.to_string());
     }
@@ -128,10 +128,10 @@ fn a_numbered_batch_is_owed_until_its_number_comes_back() {
     let mut given = Vec::new();
     // Lost, whether it was written or not; the second time its client says nothing of use.
     for (stream, said) in [(1, 0), (2, 99), (3, 1)] {
-        given.push(world.hub.mark_unconfirmed(key, stream, true));
+        given.push(world.hub.begin_batch(key, stream, true));
         assert_eq!(world.read(key), "a ");
         if stream != 2 {
-            world.hub.confirm(key, stream);
+            world.hub.batch_written(key, stream);
         }
         world.hub.acknowledge(key, said);
     }
@@ -141,10 +141,10 @@ fn a_numbered_batch_is_owed_until_its_number_comes_back() {
         "no number that was named is given again"
     );
     world.publish("/all", "b");
-    let number = world.hub.mark_unconfirmed(key, 4, true);
+    let number = world.hub.begin_batch(key, 4, true);
     assert_eq!(world.read(key), "a b ");
     world.hub.acknowledge(key, number);
-    world.hub.rewind(key, 4);
+    world.hub.batch_lost(key, 4);
     world.hub.acknowledge(key, 0);
     assert_eq!(
         world.read(key),
@@ -158,9 +158,9 @@ fn a_batch_without_a_number_is_read_when_it_is_written() {
     let mut world = World::new(limits());
     let key = world.awake(1);
     world.publish("/all", "a");
-    assert_eq!(world.hub.mark_unconfirmed(key, 1, false), 0);
+    assert_eq!(world.hub.begin_batch(key, 1, false), 0);
     assert_eq!(world.read(key), "a ");
-    world.hub.confirm(key, 1);
+    world.hub.batch_written(key, 1);
     world.hub.acknowledge(key, 0);
     assert_eq!(world.read(key), "");
 }

@@ -13,6 +13,8 @@ use crate::base::address::AddressKey;
 use crate::base::names::{Offset, SessionId};
 use crate::base::slots::Key;
 
+use super::batches::Batches;
+
 /// Names a session; stale once it ended.
 pub type SessionKey = Key<Session>;
 
@@ -34,20 +36,6 @@ pub type Stream = u64;
 /// Who opened a session, as far as that is known: a number that the server
 /// makes. The hub only keeps it and gives it back.
 pub type Opener = NonZeroU32;
-
-/// Where a cursor stood before a batch was given to a stream.
-#[derive(Clone, Copy, Debug)]
-pub struct Unconfirmed {
-    /// Where the batch is being written to; none when it is written, and its
-    /// client has yet to say that it got it.
-    pub stream: Option<Stream>,
-    /// The number by which the client says so; 0: it does not, and what is
-    /// written is as good as read.
-    pub batch: u32,
-    /// The channel's slot.
-    pub channel: u32,
-    pub cursor: Offset,
-}
 
 /// Whether anybody is there to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,10 +69,8 @@ pub struct Session {
     pub address: Option<AddressKey>,
     /// The number of the last batch that its client was to acknowledge.
     pub batch: u32,
-    /// Cursors as they were before each batch that may yet turn out not to have
-    /// arrived. Boxed: most sessions never have one.
-    #[allow(clippy::box_collection)]
-    pub unconfirmed: Option<Box<Vec<Unconfirmed>>>,
+    /// The batches that may yet turn out not to have arrived. Most sessions never have one.
+    pub batches: Option<Box<Batches>>,
 }
 
 impl Session {
@@ -102,7 +88,7 @@ impl Session {
             opener: None,
             address: None,
             batch: 0,
-            unconfirmed: None,
+            batches: None,
         }
     }
 

@@ -2,13 +2,11 @@
 //!
 //! Called by the server for the commands of clients.
 
-use std::sync::Arc;
-
 use crate::base::names::Since;
 
 use super::hub::Hub;
 use super::session::SessionKey;
-use super::values::{Asking, HubError, Standing};
+use super::values::{HubError, Standing};
 
 impl Hub {
     /// Subscribes the session to the channel `name`, from here on or from
@@ -41,8 +39,7 @@ impl Hub {
                 joined.ok_or(HubError::SessionEnded)?
             }
         };
-        self.tables
-            .stand(key, number, since, self.archive.moment(), true)
+        self.stand(key, number, since, true)
             .ok_or(HubError::SessionEnded)
     }
 
@@ -56,28 +53,13 @@ impl Hub {
         known.is_some()
     }
 
-    /// Sets the cursors of a session to what its client has seen, and tells how
-    /// each of its subscriptions stands. A channel without a position given is
-    /// `recovered` only if the session is fresh. A client that names others, and
-    /// not the session's own channel, has seen nothing of that: it gets all of it.
-    pub fn resume(
-        &mut self,
-        key: SessionKey,
-        positions: &[(&str, Since)],
-        asking: Asking,
-    ) -> Vec<(Arc<str>, Standing)> {
-        let present = self.archive.moment();
-        self.tables.resume(key, positions, present, asking)
-    }
-
     /// What is missing behind `since`, from which the session has subscribed to
     /// `name`, is a gap as well: for whom that may reach sooner than the answer.
     pub fn owe_gap(&mut self, key: SessionKey, name: &str, since: Since) {
         let channel = self.tables.names.get(name).copied();
         let known = channel.and_then(|channel| self.session(key)?.find(channel.index()));
         if let Some(number) = known {
-            let present = self.archive.moment();
-            self.tables.owe_gap(key, number, since, present);
+            self.owe_gap_of(key, number, since);
         }
     }
 }

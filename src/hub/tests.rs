@@ -330,12 +330,12 @@ fn a_batch_that_was_not_written_comes_again() {
     let mut world = World::new(limits());
     let key = world.awake(1);
     world.publish("/all", "a");
-    world.hub.mark_unconfirmed(key, 7, false);
+    world.hub.begin_batch(key, 7, false);
     assert_eq!(world.read(key), "a ");
     world.publish("/all", "b");
-    world.hub.rewind(key, 7);
+    world.hub.batch_lost(key, 7);
     assert_eq!(world.read(key), "a b ");
-    world.hub.rewind(key, 7);
+    world.hub.batch_lost(key, 7);
     assert_eq!(world.read(key), "", "rewound once only");
 }
 
@@ -344,15 +344,15 @@ fn each_stream_answers_for_its_own_batch() {
     let mut world = World::new(limits());
     let key = world.awake(1);
     world.publish("/all", "a");
-    world.hub.mark_unconfirmed(key, 7, false);
+    world.hub.begin_batch(key, 7, false);
     assert_eq!(world.read(key), "a ");
     world.publish("/all", "b");
-    world.hub.mark_unconfirmed(key, 8, false);
+    world.hub.begin_batch(key, 8, false);
     assert_eq!(world.read(key), "b ");
-    world.hub.confirm(key, 8);
-    world.hub.rewind(key, 8);
+    world.hub.batch_written(key, 8);
+    world.hub.batch_lost(key, 8);
     assert_eq!(world.read(key), "", "what is confirmed is done");
-    world.hub.rewind(key, 7);
+    world.hub.batch_lost(key, 7);
     assert_eq!(world.read(key), "a b ");
 }
 

@@ -287,7 +287,7 @@ impl Core {
                     self.hub.detach(now, held.session, key.to_u64());
                 }
                 Phase::Sending(Sending::Deliveries(session)) => {
-                    self.hub.rewind(session, key.to_u64());
+                    self.hub.batch_lost(session, key.to_u64());
                     self.rewound.push(session);
                 }
                 _ => {}

@@ -308,7 +308,7 @@ fn refill(core: &mut Core, now: Time, key: ConnKey) -> io::Result<Step> {
         }
         Phase::Sending(Sending::Deliveries(session)) => {
             let session = *session;
-            core.hub.confirm(session, key.to_u64());
+            core.hub.batch_written(session, key.to_u64());
             core.set_phase(now, key, reading());
             // A poll that came meanwhile has waited for this.
             deliver(core, now, session);
@@ -338,9 +338,7 @@ pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
     };
     let session = held.session;
     let mut batch = Batch {
-        number: core
-            .hub
-            .mark_unconfirmed(session, key.to_u64(), held.numbered),
+        number: core.hub.begin_batch(session, key.to_u64(), held.numbered),
         ..Batch::default()
     };
     while let Some(gap) = core.hub.take_gap(session) {
@@ -352,7 +350,7 @@ pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
     if batch.count == 0 && !core.hub.is_behind(session) {
         // All that an old page was owed is gone. It is not told of that, and an
         // empty answer would end its polling (protocol A.19): it waits on.
-        core.hub.confirm(session, key.to_u64());
+        core.hub.batch_written(session, key.to_u64());
         core.stats.polls += 1;
         return core.set_phase(now, key, Phase::Polling(Box::new(held)));
     }
