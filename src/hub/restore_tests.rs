@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::tests::bare;
 use super::*;
+use crate::base::address::AddressKey;
 use crate::base::names::Position;
 use crate::base::record;
 

@@ -74,8 +74,8 @@ pub struct HttpConn {
     pub finished: bool,
     /// Its last request was one to `/send`.
     pub publishes: bool,
-    /// Its next request is to publish, and is made when the readers have caught up.
-    pub waits_for_readers: bool,
+    /// What its next request waits for, if that is to publish.
+    pub turn: Turn,
 }
 
 /// What an HTTP connection is in the middle of.
@@ -182,7 +182,7 @@ impl Conn {
             since_ms: now.ms,
             finished: false,
             publishes: false,
-            waits_for_readers: false,
+            turn: Turn::Free,
         })))
     }
 
@@ -283,10 +283,22 @@ impl Conn {
     }
 }
 
+/// Whether the next request of a connection waits until readers have caught up with what
+/// was published before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// No request waits.
+    Free,
+    /// A request to publish does.
+    Waits,
+    /// It may be made, as soon as the answers before it are out.
+    Called,
+}
+
 impl HttpConn {
     /// Whether another request may be looked at now.
     pub fn takes_requests(&self) -> bool {
-        matches!(self.phase, Phase::Reading(_)) && !self.waits_for_readers
+        matches!(self.phase, Phase::Reading(_)) && self.turn != Turn::Waits
     }
 
     /// Whether nothing of a request has come since the last one.

@@ -15,6 +15,7 @@ pub fn counts(core: &Core) -> Vec<(&'static str, usize)> {
     let [acks_under_way, acks_done] = core.acks.entries();
     let mut counts = vec![
         ("connections", core.conns.len()),
+        ("publishers_waiting", core.publishers.len()),
         ("connection_shares", core.addresses.entries()),
         ("connection_timers", core.timers.len()),
         ("websockets", core.stats.websockets as usize),

@@ -56,7 +56,7 @@ use crate::transport::contract;
 use crate::wire::websocket::close::NORMAL;
 
 use behind::Item;
-use conn::Role;
+use conn::{Role, Turn};
 use core::Core;
 use leaving::Stage;
 
@@ -132,6 +132,7 @@ impl Server {
             Role::WebSocket(_) if core.echo => conn.outbox.len() < outbox_max,
             Role::WebSocket(_) => !conn.paused || draining,
             Role::Http(http) if http.takes_requests() => conn.takes_answers(&core.config, waiting),
+            Role::Http(http) if http.turn == Turn::Waits => false,
             // Read on while it waits, to see it leave; but not for long.
             Role::Http(http) => http.input.len() < input_max,
             Role::Lane(_) => true,
@@ -358,16 +359,19 @@ impl Server {
         for look in 1.. {
             let (session, stream) = self.core.hub.next_reader(now)?;
             let key = Core::conn_of(stream);
-            match self.core.conns.get(key) {
-                Some(conn) if matches!(conn.role, Role::Http(_)) => {
-                    if self.core.hub.is_behind(session) {
-                        fanout::seal(&mut self.core, now, key);
-                    }
-                    return self.core.next_flush().or(Some(key));
+            let conn = self.core.conns.get(key);
+            if conn.is_some_and(|conn| matches!(conn.role, Role::Http(_)))
+                && self.core.hub.is_behind(session)
+            {
+                fanout::seal(&mut self.core, now, key);
+                if let Some(key) = self.core.next_flush() {
+                    return Some(key);
                 }
-                // Its cursor stands still; it goes on when its socket does.
-                Some(conn) if conn.blocked && look < LOOKS_MAX => {}
-                _ => return Some(key),
+            }
+            // Where the socket is full the cursor stands still; it goes on when that does.
+            let blocked = self.core.conns.get(key).is_none_or(|conn| conn.blocked);
+            if !blocked || look == LOOKS_MAX {
+                return Some(key);
             }
         }
         None
@@ -400,6 +404,13 @@ impl Server {
         }
         let conn = self.core.conns.get(key);
         conn.is_some_and(|conn| matches!(&conn.role, Role::Http(http) if http.publishes))
+    }
+
+    /// Whether a request to publish came on the connection and is not made yet, since
+    /// readers have to catch up; `None` if the connection is gone.
+    pub fn waits_to_publish(&self, key: ConnKey) -> Option<bool> {
+        let role = &self.core.conns.get(key)?.role;
+        Some(matches!(role, Role::Http(http) if http.turn != Turn::Free))
     }
 
     /// Writes what the connection has to write, in as few writes as may be.

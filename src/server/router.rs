@@ -14,7 +14,7 @@ use crate::wire::http::{
 use crate::wire::websocket::accept;
 
 use super::addresses::Peer;
-use super::conn::{ConnKey, HttpConn, Phase, Role, Sending, WebSocketConn};
+use super::conn::{ConnKey, HttpConn, Phase, Role, Sending, Turn, WebSocketConn};
 use super::core::{Action, Core};
 use super::files::{FileAnswer, Files};
 use super::{admission, api, dispatch, head, polls, stream, visitors};
@@ -141,8 +141,13 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
             }
             Ok(Decoded::Request { request, .. }) if core.hub.is_ahead() && publishes(&request) => {
                 // It is read once more when the readers have caught up.
-                (http.publishes, http.waits_for_readers) = (true, true);
-                core.publishers.push_back(key);
+                http.publishes = true;
+                http.since_ms = now.ms;
+                match std::mem::replace(&mut http.turn, Turn::Waits) {
+                    // Too much was published again before it was made.
+                    Turn::Called => core.publishers.push_front(key),
+                    Turn::Free | Turn::Waits => core.publishers.push_back(key),
+                }
                 return used;
             }
             Ok(Decoded::Request { request, consumed }) => {
@@ -151,6 +156,7 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 http.phase = Phase::Reading(Waiting::NothingYet);
                 http.since_ms = now.ms;
                 http.publishes = false;
+                http.turn = Turn::Free;
                 core.stats.requests += 1;
                 let framing = Framing {
                     version: request.version,
@@ -184,9 +190,9 @@ pub fn publish_on(core: &mut Core, now: Time) {
             return;
         };
         if let Some(http) = http_mut(core, key) {
-            http.waits_for_readers = false;
-            received(core, now, key, &mut []);
+            http.turn = Turn::Called;
             core.actions.push_back(Action::ResumeRead { key });
+            received(core, now, key, &mut []);
         }
     }
     if core.publishers.is_empty() {

@@ -35,6 +35,7 @@ impl World {
         self.network.die(&mut self.dice, death == Death::Restart);
         self.dialed.clear();
         self.ready.clear();
+        self.publishing.clear();
         self.resolving = false;
         self.draining = false;
         self.doors_closed = false;

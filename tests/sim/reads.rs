@@ -24,7 +24,9 @@ impl World {
     pub fn take_edges(&mut self) {
         for &id in &self.network.live {
             let socket = &mut self.network.sockets[id];
-            if socket.reset && socket.stage == Stage::Open {
+            let key = socket.key.filter(|_| socket.stage == Stage::Open);
+            let held_back = key.is_some_and(|key| self.server.is_held_back(key));
+            if socket.reset && socket.stage == Stage::Open && !held_back {
                 socket.broken_turns += 1;
                 let (turns, reading) = (socket.broken_turns, &socket.reading);
                 assert!(
@@ -49,9 +51,10 @@ impl World {
 
     /// The server asks for a socket to be looked at again.
     pub fn resume_read(&mut self, key: ConnKey) {
-        if let Some(id) = self.network.find(key)
-            && self.network.sockets[id].reading.readable
-        {
+        let Some(id) = self.network.find(key) else {
+            return;
+        };
+        if self.network.sockets[id].reading.readable {
             self.enqueue(id);
         }
     }
@@ -75,7 +78,7 @@ impl World {
                 continue;
             };
             let waits = !self.network.calm && self.dice.chance(15);
-            if waits || self.server.is_held_back(key) {
+            if waits || self.server.is_held_back(key) || self.is_publishing(key) {
                 self.ready.push_back(id);
                 continue;
             }
@@ -127,17 +130,68 @@ impl World {
             socket.reading.readable = count == room || socket.reading.ending;
             socket.reading.edge |= count < room && count < socket.inbound.len();
             budget -= count;
-            let mut bytes = take(&mut socket.inbound, count);
-            socket.delivered += count as u64;
-            while let Some(&(end, number)) = socket.marks.front()
-                && end <= socket.delivered
-            {
-                socket.marks.pop_front();
-                self.shadow.accept(number);
-            }
-            self.server.handle_received(self.now, key, &mut bytes);
+            self.deliver(id, key, count);
         }
         panic!("reading never ends");
+    }
+
+    /// Hands `count` bytes to the server, no more than one publication at a time: it may
+    /// have to wait, and what is behind it is read later.
+    fn deliver(&mut self, id: SocketId, key: ConnKey, mut count: usize) {
+        while count > 0 {
+            let socket = &mut self.network.sockets[id];
+            let mark = socket.marks.front().copied();
+            let piece = mark.map_or(count, |(end, _)| {
+                count.min((end - socket.delivered) as usize)
+            });
+            count -= piece;
+            let mut bytes = take(&mut socket.inbound, piece);
+            socket.delivered += piece as u64;
+            let published = mark.filter(|&(end, _)| end == socket.delivered);
+            self.note_published();
+            self.server.handle_received(self.now, key, &mut bytes);
+            if let Some((_, number)) = published {
+                self.network.sockets[id].marks.pop_front();
+                self.publish(key, number);
+            }
+            self.note_published();
+            let gone = self.server.waits_to_publish(key).is_none();
+            let stop = self.is_publishing(key) || !self.server.wants_read(key);
+            if gone || (count > 0 && stop) {
+                if !gone && self.is_publishing(key) {
+                    self.enqueue(id);
+                }
+                self.network.sockets[id].reading.readable = true;
+                return;
+            }
+        }
+    }
+
+    /// Whether the server holds a publication of the connection back: what comes behind
+    /// that is left unread here, so that it is known which of them it has taken.
+    fn is_publishing(&self, key: ConnKey) -> bool {
+        self.publishing.iter().any(|&(other, _)| other == key)
+    }
+
+    /// A request to publish is with the server, which takes it at once or holds it back.
+    fn publish(&mut self, key: ConnKey, number: usize) {
+        match self.server.waits_to_publish(key) {
+            Some(true) => self.publishing.push_back((key, number)),
+            _ => self.shadow.accept(number),
+        }
+    }
+
+    /// What the server held back and has taken since, in the order in which it came.
+    pub fn note_published(&mut self) {
+        let (server, shadow) = (&self.server, &mut self.shadow);
+        self.publishing.retain(|&(key, number)| {
+            let waits = server.waits_to_publish(key);
+            if waits == Some(false) {
+                shadow.accept(number);
+            }
+            // Of one that is gone the request was never made.
+            waits == Some(true)
+        });
     }
 
     /// Whatever the server wants to read is going to be read: nobody waits for a word

@@ -104,6 +104,7 @@ pub fn play(seed: u64, trace: bool) -> Report {
         publications: 0,
         dialed: Vec::new(),
         ready: VecDeque::new(),
+        publishing: VecDeque::new(),
         resolving: false,
         tight,
         draining: false,

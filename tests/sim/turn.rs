@@ -39,6 +39,8 @@ pub struct World {
     pub dialed: Vec<(SocketId, SocketAddr)>,
     /// Connections that may have something to be read, each once.
     pub ready: VecDeque<SocketId>,
+    /// Publications that the server holds back until readers have caught up, in order.
+    pub publishing: VecDeque<(ConnKey, usize)>,
     /// A name is being resolved.
     pub resolving: bool,
     /// Limits are so small that things get lost, and that is told.
@@ -99,6 +101,7 @@ impl World {
             .is_some_and(|at| at <= self.now.ms);
         if due || self.dice.chance(5) {
             self.server.handle_timeout(self.now);
+            self.note_published();
         }
         self.act();
         let all = self.network.calm || self.dice.chance(80);
@@ -109,6 +112,7 @@ impl World {
         if done && due(&self.server, self.now) {
             // Of a clock that has leapt: the loop turns once more, and then it is done.
             self.server.handle_timeout(self.now);
+            self.note_published();
             self.act();
             self.flush(STEPS_MAX);
             self.act();
@@ -202,6 +206,7 @@ impl World {
     }
 
     pub fn lose(&mut self, id: SocketId, key: ConnKey) {
+        self.note_published();
         self.network.close(id);
         self.server.handle_closed(self.now, key);
     }
@@ -238,7 +243,9 @@ impl World {
     /// Writes to `most` connections; true if there was no more to write.
     fn flush(&mut self, most: usize) -> bool {
         for _ in 0..most {
-            let Some(key) = self.server.poll_transmit(self.now) else {
+            let next = self.server.poll_transmit(self.now);
+            self.note_published();
+            let Some(key) = next else {
                 return true;
             };
             let Some(id) = self.network.find(key) else {
