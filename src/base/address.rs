@@ -32,6 +32,16 @@ impl AddressKey {
         NonZeroU64::new(bits).map(AddressKey)
     }
 
+    /// The key as a number, never 0.
+    pub fn to_u64(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The key that [`AddressKey::to_u64`] gave; none for 0.
+    pub fn from_u64(number: u64) -> Option<AddressKey> {
+        NonZeroU64::new(number).map(AddressKey)
+    }
+
     /// The /48 around an IPv6 /64; none for IPv4.
     pub fn site(self) -> Option<SiteKey> {
         let bits = self.0.get();
@@ -76,6 +86,8 @@ mod tests {
         assert_eq!(key("192.0.2.1").unwrap().to_string(), "192.0.2.1");
         assert_eq!(key("2001:db8::1").unwrap().to_string(), "2001:db8::/64");
         assert_eq!(size_of::<Option<AddressKey>>(), 8);
+        let number = key("2001:db8::1").map_or(0, AddressKey::to_u64);
+        assert_eq!(AddressKey::from_u64(number), key("2001:db8::1"));
     }
 
     #[test]

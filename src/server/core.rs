@@ -19,7 +19,7 @@ use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
 use crate::wire::websocket::WebSocketLimits;
 
-use super::acks::{AckLimits, Acks};
+use super::acks::Acks;
 use super::addresses::Addresses;
 use super::behind::Behind;
 use super::callback::{CallbackLimits, Callbacks, Signing};
@@ -31,6 +31,7 @@ use super::leaving::Leaving;
 use super::memory::Memory;
 use super::openers::Openers;
 use super::origins::Origins;
+use super::outcomes::AckLimits;
 use super::pace::Paces;
 use super::proxies::Unbelieved;
 use super::stats::Stats;
@@ -402,6 +403,7 @@ fn ack_limits(config: &Config) -> AckLimits {
     AckLimits {
         per_session: config.acks_per_session_max,
         total_bytes: config.acks_total_bytes,
+        answer_bytes: config.relay_answer_bytes_max,
     }
 }
 

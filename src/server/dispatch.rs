@@ -211,7 +211,7 @@ pub fn message(
             let role = conns.get(conn).map(|conn| &conn.role);
             matches!(role, Some(Role::Http(http)) if matches!(http.phase, Phase::Asking))
         };
-        match core.acks.begin(session, id, waiter, asks) {
+        match core.acks.begin(session, address, id, waiter, asks) {
             Known::New(new) => token = Some(new),
             Known::UnderWay => return Said::Later,
             Known::Answered(reply) => return Said::Now(reply),

@@ -23,6 +23,7 @@ mod conn;
 mod memory;
 mod turn;
 mod pace;
+mod outcomes;
 mod acks;
 mod leaving;
 mod behind;
