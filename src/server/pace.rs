@@ -3,8 +3,8 @@
 //!
 //! A bucket for each session, kept as the one moment at which it will be full again. A
 //! message takes its time out of it, and so does each byte of a long answer, or a few
-//! bytes that are sent could make thousands. What long answers take is taken from their
-//! address as well, or it would take as many sessions. Whose bucket is full has no entry,
+//! bytes that are sent could make thousands. Both are taken from their address as well, or
+//! it would take as many sessions. Whose bucket is full has no entry,
 //! so that those that are silent cost nothing. Called by `stream`, which reads no
 //! further while a bucket is empty, and by `polls`, which refuses.
 
@@ -36,8 +36,15 @@ const SWEEP_MS: u64 = 60_000;
 /// the default, enough for a school or a carrier whose browsers all come back at once.
 const ADDRESS_BURST_MS: u64 = 10_000;
 
+/// So many messages of a session are taken from its address at once: a look for each of
+/// them would cost as much as a short message does.
+const COUNTED_AT_ONCE: u32 = 64;
+
 /// What a session used up.
 struct Spent {
+    /// Whom its messages count for, and how many of them have not been counted there yet.
+    address: Option<AddressKey>,
+    uncounted: u32,
     /// When its bucket will be full again, in microseconds on the monotonic clock.
     full_at_us: u64,
     /// Since when it is held back.
@@ -74,7 +81,10 @@ pub struct Paces {
     bucket_us: u64,
     per_second: usize,
     bytes_per_second: usize,
+    per_second_of_address: usize,
     bytes_per_second_of_address: usize,
+    /// Until then some address has to wait, in milliseconds; nobody looks for it later.
+    address_waits_until_ms: u64,
     spent: KeyMap<SessionKey, Spent>,
     /// When the bucket of an address or a /48 will be full again, in microseconds.
     addresses: HashMap<Payer, u64>,
@@ -101,7 +111,9 @@ impl Paces {
             bucket_us: token_us.saturating_mul(config.messages_burst_max as u64),
             per_second: config.messages_per_second_max,
             bytes_per_second: config.answer_bytes_per_second_max,
+            per_second_of_address: config.messages_per_second_per_address_max,
             bytes_per_second_of_address: config.answer_bytes_per_second_per_address_max,
+            address_waits_until_ms: 0,
             spent: KeyMap::default(),
             addresses: HashMap::new(),
             sweep_addresses_at: 64,
@@ -138,7 +150,7 @@ impl Paces {
     pub fn wait_ms(&self, now: Time, session: SessionKey, address: Option<AddressKey>) -> u64 {
         let of_session = self.session_wait_ms(now, session);
         match address {
-            Some(address) if !self.addresses.is_empty() => {
+            Some(address) if now.ms < self.address_waits_until_ms => {
                 of_session.max(self.address_wait_ms(now, address))
             }
             _ => of_session,
@@ -186,9 +198,20 @@ impl Paces {
         over_us.div_ceil(1_000)
     }
 
-    /// Takes a token of the session, whether it has one or not.
-    pub fn take(&mut self, now: Time, session: SessionKey) {
-        self.take_us(now, session, self.token_us);
+    /// Takes a token of the session and of its address, whether they have one or not.
+    pub fn take(&mut self, now: Time, session: SessionKey, address: Option<AddressKey>) {
+        let spent = self.take_us(now, session, self.token_us);
+        spent.address = address;
+        spent.uncounted += 1;
+        if spent.uncounted >= COUNTED_AT_ONCE {
+            let count = std::mem::take(&mut spent.uncounted);
+            self.count_messages(now, address, count);
+        }
+    }
+
+    fn count_messages(&mut self, now: Time, address: Option<AddressKey>, count: u32) {
+        let cost_us = u64::from(count) * 1_000_000 / self.per_second_of_address as u64;
+        self.take_of_address(now, address, cost_us);
     }
 
     /// Takes what an answer of `bytes` costs, from its session and from its address,
@@ -207,6 +230,11 @@ impl Paces {
         }
         let cost_us = |per_second: usize| bytes * 1_000_000 / per_second as u64;
         self.take_us(now, session, cost_us(self.bytes_per_second));
+        let cost_us = cost_us(self.bytes_per_second_of_address);
+        self.take_of_address(now, address, cost_us);
+    }
+
+    fn take_of_address(&mut self, now: Time, address: Option<AddressKey>, cost_us: u64) {
         let Some(address) = address else {
             return;
         };
@@ -216,22 +244,42 @@ impl Paces {
             self.sweep_addresses_at = (2 * self.addresses.len()).max(64);
             self.addresses.shrink_to(self.sweep_addresses_at);
         }
-        let cost_us = cost_us(self.bytes_per_second_of_address);
         for payer in Payer::all(address) {
             let full_at_us = self.addresses.entry(payer).or_insert(0);
             *full_at_us = (*full_at_us).max(now_us) + cost_us / payer.shares();
+            let waits_until_ms = full_at_us.div_ceil(1_000).saturating_sub(ADDRESS_BURST_MS);
+            self.address_waits_until_ms = self.address_waits_until_ms.max(waits_until_ms);
         }
     }
 
-    fn take_us(&mut self, now: Time, session: SessionKey, cost_us: u64) {
+    /// Drops the entries of sessions whose buckets are full.
+    fn sweep(&mut self, now: Time) {
+        let now_us = now.ms * 1_000;
+        let mut uncounted = Vec::new();
+        self.spent.retain(|_, spent| {
+            let stays = spent.full_at_us > now_us;
+            if !stays && spent.address.is_some() && spent.uncounted > 0 {
+                uncounted.push((spent.address, spent.uncounted));
+            }
+            stays
+        });
+        // Or many sessions that send little each would be counted for nobody.
+        for (address, count) in uncounted {
+            self.count_messages(now, address, count);
+        }
+    }
+
+    fn take_us(&mut self, now: Time, session: SessionKey, cost_us: u64) -> &mut Spent {
         let now_us = now.ms * 1_000;
         if self.spent.len() >= self.sweep_at {
-            self.spent.retain(|_, spent| spent.full_at_us > now_us);
+            self.sweep(now);
             self.sweep_at = (2 * self.spent.len()).max(64);
             self.spent.shrink_to(self.sweep_at);
         }
         self.sweep_ms.get_or_insert_with(|| now.after(SWEEP_MS));
         let spent = self.spent.entry(session).or_insert(Spent {
+            address: None,
+            uncounted: 0,
             full_at_us: 0,
             held_since_ms: None,
             told: false,
@@ -240,6 +288,7 @@ impl Paces {
             (spent.full_at_us, spent.held_since_ms, spent.told) = (now_us, None, false);
         }
         spent.full_at_us += cost_us;
+        spent
     }
 
     /// Takes a token for a request.
@@ -255,7 +304,7 @@ impl Paces {
         if self.wait_ms(now, session, address) > 0 {
             return Err(self.too_fast("The message was not taken: send it again in a moment."));
         }
-        self.take(now, session);
+        self.take(now, session, address);
         Ok(())
     }
 
@@ -293,11 +342,12 @@ impl Paces {
 
     fn too_fast(&self, what_then: &str) -> Problem {
         let (most, most_bytes) = (self.per_second, self.bytes_per_second);
+        let (all, all_bytes) = (self.per_second_of_address, self.bytes_per_second_of_address);
         Problem::temporary(
             429,
             "messages_per_second_max",
             format!(
-                "You send more than {most} messages a second, or ask for more than {most_bytes} bytes of answers a second. {what_then}"
+                "You send more than {most} messages a second, or ask for more than {most_bytes} bytes of answers a second; or all of your address more than {all}, or for more than {all_bytes} bytes. {what_then}"
             ),
         )
     }
@@ -331,6 +381,49 @@ mod tests {
             assert!(paces.spend(now, Key::from_u64(number), None).is_ok());
         }
         assert!(paces.spent.len() <= 64);
+    }
+
+    #[test]
+    fn messages_of_many_sessions_take_from_their_address() {
+        let config = Config {
+            messages_per_second_per_address_max: 1_000,
+            ..Config::default()
+        };
+        let mut paces = Paces::new(&config);
+        let mut now = Time::default().plus(1_000);
+        let address = AddressKey::of("192.0.2.1".parse().unwrap());
+        let other = AddressKey::of("192.0.2.2".parse().unwrap());
+        // Ten seconds' worth at once, of sessions that are far from their own limit.
+        let mut taken = 0;
+        for number in 1..=1_000 {
+            let session = Key::from_u64(number);
+            while taken < 64_000 && paces.spend(now, session, address).is_ok() {
+                taken += 1;
+                if taken % 640 == 0 {
+                    break;
+                }
+            }
+        }
+        assert_eq!(taken, 64 * 157, "10,000, and what was begun");
+        let fresh = Key::from_u64(2_000);
+        assert_eq!(paces.wait_ms(now, fresh, address), 48);
+        assert_eq!(paces.wait_ms(now, fresh, other), 0);
+        assert_eq!(paces.wait_ms(now, fresh, None), 0);
+        now = now.plus(48);
+        assert_eq!(paces.wait_ms(now, fresh, address), 0);
+        // Of those that send little each, all is counted when they are dropped.
+        for number in 3_000..4_000 {
+            for _ in 0..63 {
+                paces.take(now, Key::from_u64(number), address);
+            }
+            now = now.plus(7);
+        }
+        let wait_ms = paces.wait_ms(now, fresh, address);
+        assert!(wait_ms > 40_000, "{wait_ms}");
+        for number in 5_000..5_500 {
+            (0..100).for_each(|_| paces.take(now, Key::from_u64(number), None));
+        }
+        assert_eq!(paces.wait_ms(now, fresh, None), 0);
     }
 
     #[test]
