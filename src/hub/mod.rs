@@ -30,6 +30,7 @@ mod snapshot;
 mod restore;
 mod archive;
 mod counts;
+mod again;
 #[cfg(test)]
 mod restore_tests;
 #[cfg(test)]
@@ -409,17 +410,6 @@ impl Hub {
     /// The batch was written to `stream`. Unless it has a number, it counts as read.
     pub fn confirm(&mut self, key: SessionKey, stream: Stream) {
         self.tables.confirm(key, stream);
-    }
-
-    /// The client says that the batch of this number is the last that it got:
-    /// what was given to it since, it gets again.
-    pub fn acknowledge(&mut self, key: SessionKey, batch: u32) {
-        self.tables.acknowledge(key, batch);
-    }
-
-    /// The batch was not written to `stream`: the session gets it again.
-    pub fn rewind(&mut self, key: SessionKey, stream: Stream) {
-        self.tables.rewind(key, stream);
     }
 
     /// Writes logs, epochs and sessions with their cursors to `out`. What was

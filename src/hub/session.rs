@@ -74,6 +74,8 @@ pub struct Session {
     pub had_stream: bool,
     /// Its client connected the new way: it is told of gaps and heartbeats.
     pub modern: bool,
+    /// What it was given before and is to have again waits: too much of that was asked for.
+    pub paced: bool,
     pub opener: Option<Opener>,
     /// Whose share it counts against; none for this machine's own.
     pub address: Option<AddressKey>,
@@ -96,6 +98,7 @@ impl Session {
             timed: false,
             had_stream: false,
             modern: false,
+            paced: false,
             opener: None,
             address: None,
             batch: 0,

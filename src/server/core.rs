@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use crate::base::address::AddressKey;
 use crate::base::random::Random;
 use crate::base::slots::{Key, Slots};
 use crate::base::time::Time;
@@ -32,7 +33,7 @@ use super::memory::Memory;
 use super::openers::Openers;
 use super::origins::Origins;
 use super::outcomes::AckLimits;
-use super::pace::Paces;
+use super::pace::{AGAIN_PART, Paces};
 use super::proxies::Unbelieved;
 use super::stats::Stats;
 
@@ -288,7 +289,8 @@ impl Core {
                     self.hub.detach(now, held.session, key.to_u64());
                 }
                 Phase::Sending(Sending::Deliveries(session)) => {
-                    self.hub.rewind(session, key.to_u64());
+                    let bytes = self.hub.rewind(session, key.to_u64());
+                    self.pace_again(now, session, conn.address, bytes);
                     self.rewound.push(session);
                 }
                 _ => {}
@@ -300,6 +302,27 @@ impl Core {
             Role::Lane(_) => {}
         }
         true
+    }
+
+    /// The session is to be given `bytes` again; what that costs is paced. How long its next
+    /// answer with deliveries has to wait, in milliseconds; 0 when it need not.
+    pub fn pace_again(
+        &mut self,
+        now: Time,
+        session: SessionKey,
+        address: Option<AddressKey>,
+        bytes: usize,
+    ) -> u64 {
+        let waits = self.hub.session(session).is_some_and(|known| known.paced);
+        if bytes == 0 && !waits {
+            return 0;
+        }
+        let wait_ms = self.paces.wait_ms(now, session, address);
+        // Charged behind the look: who was away for long gets all that it missed at once.
+        let cost_bytes = bytes / AGAIN_PART;
+        self.paces.charge(now, session, address, cost_bytes);
+        self.hub.set_paced(session, wait_ms > 0);
+        wait_ms
     }
 
     /// A connection is gone: a message that waited for room in its name does not

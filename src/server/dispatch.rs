@@ -15,6 +15,7 @@ use super::callback::{Answer, GivenUp, Message, Refused};
 use super::conn::{ConnKey, Phase, Role};
 use super::core::Core;
 use super::openers::agree;
+use super::pace::AGAIN_PART;
 
 impl std::convert::From<HubError> for Problem {
     fn from(error: HubError) -> Problem {
@@ -149,10 +150,6 @@ pub fn subscribe(
         Err(error) => Reply::Refused(error.into()),
     }
 }
-
-/// What is delivered once more, because a client named a position, counts for this part of
-/// an answer of as many bytes: one that was away for long has much to get, and once.
-const AGAIN_PART: usize = 8;
 
 /// What a reply costs beside its own bytes: what is read from the history for it.
 pub fn cost_bytes(reply: &Reply) -> usize {

@@ -32,6 +32,10 @@ const ANSWER_FREE_BYTES: usize = 1024;
 /// How long the entry of a full bucket stays at most, or twice as long.
 const SWEEP_MS: u64 = 60_000;
 
+/// What is delivered once more, because a client named a position, counts for this part of
+/// an answer of as many bytes: one that was away for long has much to get, and once.
+pub const AGAIN_PART: usize = 8;
+
 /// How long an address may go on above its rate, in milliseconds: 80 MB of answers at
 /// the default, enough for a school or a carrier whose browsers all come back at once.
 const ADDRESS_BURST_MS: u64 = 10_000;
