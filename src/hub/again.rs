@@ -1,50 +1,64 @@
 //! What a session is given once more, since its client did not get it, or says so.
 //!
-//! Whoever asks for it again and again costs much for a few bytes, so the server is told
-//! how much it is. Cursors are moved by `cursors` and `positions`. Called by the server.
+//! Whoever asks for it again and again costs much for a few bytes, so it is measured. Cursors
+//! are moved by `cursors` and `positions`. Called by the hub alone.
 
 use smallvec::SmallVec;
 
-use crate::base::names::Offset;
+use crate::base::names::{Moment, Offset};
 
-use super::Hub;
 use super::session::{SessionKey, Stream};
+use super::tables::Tables;
+use super::values::{Asking, Seen};
 
 /// Where a session's cursors stand.
-pub struct Marks(SmallVec<[Offset; 8]>);
+type Marks = SmallVec<[Offset; 8]>;
 
-impl Hub {
-    /// The client says that the batch of this number is the last that it got:
-    /// what was given to it since, it gets again.
-    pub fn acknowledge(&mut self, key: SessionKey, batch: u32) {
-        self.tables.acknowledge(key, batch);
-    }
-
-    /// The batch was not written to `stream`: the session gets it again. Returns how many bytes
-    /// that is.
-    pub fn rewind(&mut self, key: SessionKey, stream: Stream) -> usize {
+impl Tables {
+    /// A poll says what its client has got. Returns how many bytes it gets again.
+    pub fn catch_up(
+        &mut self,
+        key: SessionKey,
+        batch: Option<u32>,
+        seen: Seen<'_>,
+        present: Moment,
+    ) -> usize {
+        if batch.is_none() && seen.is_none() {
+            return 0;
+        }
         let before = self.marks(key);
-        self.tables.rewind(key, stream);
-        self.again_bytes(key, &before)
+        if let Some(batch) = batch {
+            self.acknowledge(key, batch);
+        }
+        if let Some(positions) = seen {
+            self.resume(key, positions, present, Asking::Poll);
+        }
+        self.note_again(key, &before)
     }
 
-    /// Where the session's cursors stand now.
-    pub fn marks(&self, key: SessionKey) -> Marks {
-        let session = self.tables.sessions.get(key);
+    /// A batch was not written to `stream`. Returns how many bytes the session gets again.
+    pub fn give_back(&mut self, key: SessionKey, stream: Stream) -> usize {
+        let before = self.marks(key);
+        self.rewind(key, stream);
+        self.note_again(key, &before)
+    }
+
+    fn marks(&self, key: SessionKey) -> Marks {
+        let session = self.sessions.get(key);
         let subscriptions = session.map_or(&[][..], |session| &session.subscriptions);
-        Marks(subscriptions.iter().map(|it| it.cursor).collect())
+        subscriptions.iter().map(|it| it.cursor).collect()
     }
 
-    /// How many bytes the session is given again, since its cursors have moved back from
-    /// `before`. Its subscriptions are those of then.
-    pub fn again_bytes(&self, key: SessionKey, before: &Marks) -> usize {
-        let Some(session) = self.tables.sessions.get(key) else {
+    /// How many bytes the cursors have moved back from `before`; the subscriptions are
+    /// those of then.
+    fn note_again(&mut self, key: SessionKey, before: &Marks) -> usize {
+        let Some(session) = self.sessions.get_mut(key) else {
             return 0;
         };
         let mut bytes = 0;
-        for (subscription, &before) in session.subscriptions.iter().zip(&before.0) {
+        for (subscription, &before) in session.subscriptions.iter().zip(before) {
             if subscription.cursor < before
-                && let Some((_, channel)) = self.tables.channels.at(subscription.channel)
+                && let Some((_, channel)) = self.channels.at(subscription.channel)
             {
                 let log = &channel.log;
                 let behind = |cursor: Offset| {
@@ -54,13 +68,7 @@ impl Hub {
                 bytes += behind(subscription.cursor) - behind(before);
             }
         }
+        session.again |= bytes > 0;
         bytes
-    }
-
-    /// What the session is given again waits, or does not any longer.
-    pub fn set_paced(&mut self, key: SessionKey, paced: bool) {
-        if let Some(session) = self.tables.sessions.get_mut(key) {
-            session.paced = paced;
-        }
     }
 }

@@ -135,6 +135,7 @@ impl Tables {
         let Some(session) = self.sessions.get_mut(key) else {
             return 0;
         };
+        session.again = false;
         let mut batch = 0;
         if numbered {
             session.batch = session.batch.wrapping_add(1).max(1);

@@ -59,7 +59,7 @@ pub use restore::Restored;
 pub use retention::{Keep, LOG_FLOOR, Retention};
 use session::Rest;
 pub use session::{Opener, Session, SessionKey, Stream};
-pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Standing, Whereabouts};
+pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Seen, Standing, Whereabouts};
 
 /// The channel table and the session table.
 pub struct Hub {
@@ -387,12 +387,8 @@ impl Hub {
     /// What is missing behind `since`, from which the session has subscribed to
     /// `name`, is a gap as well: for whom that may reach sooner than the answer.
     pub fn owe_gap(&mut self, key: SessionKey, name: &str, since: Since) {
-        let channel = self.tables.names.get(name).copied();
-        let known = channel.and_then(|channel| self.session(key)?.find(channel.index()));
-        if let Some(number) = known {
-            let present = self.archive.moment();
-            self.tables.owe_gap(key, number, since, present);
-        }
+        let present = self.archive.moment();
+        self.tables.owe_gap_of(key, name, since, present);
     }
 
     /// Remembers where the session's cursors stand, before a batch is given to
@@ -410,6 +406,18 @@ impl Hub {
     /// The batch was written to `stream`. Unless it has a number, it counts as read.
     pub fn confirm(&mut self, key: SessionKey, stream: Stream) {
         self.tables.confirm(key, stream);
+    }
+
+    /// A poll says what its client has got: what was given to it since, it gets again. Returns
+    /// how many bytes that is.
+    pub fn catch_up(&mut self, key: SessionKey, batch: Option<u32>, seen: Seen<'_>) -> usize {
+        let present = self.archive.moment();
+        self.tables.catch_up(key, batch, seen, present)
+    }
+
+    /// The batch was not written to `stream`: the session gets it again, so many bytes.
+    pub fn rewind(&mut self, key: SessionKey, stream: Stream) -> usize {
+        self.tables.give_back(key, stream)
     }
 
     /// Writes logs, epochs and sessions with their cursors to `out`. What was

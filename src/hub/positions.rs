@@ -131,6 +131,16 @@ impl Tables {
         standings
     }
 
+    /// As [`Tables::owe_gap`], for the subscription to the channel `name`, if there is one.
+    pub fn owe_gap_of(&mut self, key: SessionKey, name: &str, since: Since, present: Moment) {
+        let channel = self.names.get(name).copied();
+        let session = self.sessions.get(key);
+        let known = channel.and_then(|channel| session?.find(channel.index()));
+        if let Some(number) = known {
+            self.owe_gap(key, number, since, present);
+        }
+    }
+
     /// If what is behind `since` is gone, sets the cursor there all the same:
     /// the gap is told when it is read over. Of this life of the channel a client
     /// that names another one has seen nothing; one that names a moment at which

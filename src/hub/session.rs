@@ -74,8 +74,8 @@ pub struct Session {
     pub had_stream: bool,
     /// Its client connected the new way: it is told of gaps and heartbeats.
     pub modern: bool,
-    /// What it was given before and is to have again waits: too much of that was asked for.
-    pub paced: bool,
+    /// Something that it was given before is to be given again, by the next batch.
+    pub again: bool,
     pub opener: Option<Opener>,
     /// Whose share it counts against; none for this machine's own.
     pub address: Option<AddressKey>,
@@ -98,7 +98,7 @@ impl Session {
             timed: false,
             had_stream: false,
             modern: false,
-            paced: false,
+            again: false,
             opener: None,
             address: None,
             batch: 0,

@@ -313,15 +313,14 @@ impl Core {
         address: Option<AddressKey>,
         bytes: usize,
     ) -> u64 {
-        let waits = self.hub.session(session).is_some_and(|known| known.paced);
-        if bytes == 0 && !waits {
+        let again = self.hub.session(session).is_some_and(|known| known.again);
+        if bytes == 0 && !again {
             return 0;
         }
         let wait_ms = self.paces.wait_ms(now, session, address);
         // Charged behind the look: who was away for long gets all that it missed at once.
         let cost_bytes = bytes / AGAIN_PART;
         self.paces.charge(now, session, address, cost_bytes);
-        self.hub.set_paced(session, wait_ms > 0);
         wait_ms
     }
 

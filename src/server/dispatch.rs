@@ -128,11 +128,15 @@ pub fn resume(
     positions: &Positions<'_>,
     asking: Asking,
 ) -> Vec<(std::sync::Arc<str>, crate::hub::Standing)> {
-    let seen: Vec<(&str, Since)> = positions
-        .iter()
+    core.hub.resume(session, &seen(positions), asking)
+}
+
+/// Positions as the hub takes them.
+pub fn seen<'a>(positions: &'a Positions<'_>) -> Vec<(&'a str, Since)> {
+    let positions = positions.iter();
+    positions
         .map(|(channel, since)| (&**channel, *since))
-        .collect();
-    core.hub.resume(session, &seen, asking)
+        .collect()
 }
 
 /// Subscribes a session to a channel.

@@ -6,7 +6,7 @@
 //! by the router, and by the server when a held poll is due.
 
 use crate::base::time::Time;
-use crate::hub::{Asking, Opener, SessionKey};
+use crate::hub::{Opener, SessionKey};
 use crate::transport::contract::{
     Answer, Asked, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
 };
@@ -361,18 +361,11 @@ fn catch_up(
     session: SessionKey,
     asked: &Asked<'_>,
 ) -> u64 {
+    let positions = asked.positions.as_ref().map(dispatch::seen);
+    let again_bytes = core
+        .hub
+        .catch_up(session, asked.batch, positions.as_deref());
     let address = core.conns.get(key).and_then(|conn| conn.address);
-    if asked.batch.is_none() && asked.positions.is_none() {
-        return core.pace_again(now, session, address, 0);
-    }
-    let before = core.hub.marks(session);
-    if let Some(batch) = asked.batch {
-        core.hub.acknowledge(session, batch);
-    }
-    if let Some(positions) = &asked.positions {
-        dispatch::resume(core, session, positions, Asking::Poll);
-    }
-    let again_bytes = core.hub.again_bytes(session, &before);
     core.pace_again(now, session, address, again_bytes)
 }
 
@@ -404,7 +397,6 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
         // It has waited for what it is given again.
         let session = held.session;
         held.not_before_ms = 0;
-        core.hub.set_paced(session, false);
         core.stats.polls += 1;
         core.set_phase(now, key, Phase::Polling(Box::new(held)));
         return fanout::deliver(core, now, session);
