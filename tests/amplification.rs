@@ -168,6 +168,39 @@ fn what_polls_do_not_acknowledge_is_paced() {
     polls_that_read_again(|_| r#""batch":0"#.to_owned());
 }
 
+/// And where each answer is broken off by its client, while the next poll waits already.
+#[test]
+fn what_is_broken_off_again_and_again_is_paced() {
+    let mut world = World::new(&[]);
+    let mut bystander = Bystander::of(&mut world);
+    let mut key = world.connect(HOSTILE).unwrap();
+    let answer = world.post(key, "/chloe/xhr", "", &format!("data={CONNECT}"));
+    let id = answer.split(r#""sessionId":""#).nth(1).unwrap()[..32].to_owned();
+    let body =
+        format!(r#"data={{"type":"channel-subscribe","channel":"news","sessionId":"{id}"}}"#);
+    assert_eq!(status_of(&world.post(key, "/chloe/xhr", "", &body)), "200");
+    world.publish(&format!("channel=news&data={}", "x".repeat(1_000_000)));
+    let poll = format!(
+        r#"data={{"type":"poll","version":1,"sessionId":"{id}","wait":20000,"positions":{{}}}}"#
+    );
+    world.end(key).room = Some(1_000);
+    world.post(key, "/chloe/xhr", "", &poll);
+    let mut answered = 0;
+    for _ in 0..400 {
+        let next = world.connect(HOSTILE).unwrap();
+        world.end(next).room = Some(1_000);
+        let before = world.post(next, "/chloe/xhr", "", &poll);
+        world.reset(key);
+        answered += usize::from(!before.is_empty() || !world.heard(next).is_empty());
+        key = next;
+    }
+    // Ten seconds' worth: each costs an eighth of a megabyte.
+    assert!((15..60).contains(&answered), "{answered} of 400");
+    bystander.hears(&mut world);
+    world.pass(19_000);
+    assert!(!world.heard(key).is_empty(), "it comes when it may");
+}
+
 fn polls_that_read_again(naming: impl Fn(&str) -> String) {
     let mut world = World::new(&[]);
     let mut bystander = Bystander::of(&mut world);

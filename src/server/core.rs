@@ -290,7 +290,10 @@ impl Core {
                 }
                 Phase::Sending(Sending::Deliveries(session)) => {
                     let bytes = self.hub.rewind(session, key.to_u64());
-                    self.pace_again(now, session, conn.address, bytes);
+                    let wait_ms = self.pace_again(now, session, conn.address, bytes);
+                    if wait_ms > 0 {
+                        self.hold_back(session, now.after(wait_ms));
+                    }
                     self.rewound.push(session);
                 }
                 _ => {}
@@ -302,6 +305,21 @@ impl Core {
             Role::Lane(_) => {}
         }
         true
+    }
+
+    /// The poll of the session, if one is held, is not answered before `until_ms`.
+    fn hold_back(&mut self, session: SessionKey, until_ms: u64) {
+        let stream = self.hub.session(session).and_then(|known| known.stream());
+        let Some(key) = stream.map(Core::conn_of) else {
+            return;
+        };
+        if let Some(conn) = self.conns.get_mut(key)
+            && let Role::Http(http) = &mut conn.role
+            && let Phase::Polling(held) = &mut http.phase
+        {
+            held.not_before_ms = until_ms;
+            self.arm(key);
+        }
     }
 
     /// The session is to be given `bytes` again; what that costs is paced. How long its next

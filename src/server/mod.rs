@@ -22,6 +22,7 @@ mod openers;
 mod conn;
 mod memory;
 mod turn;
+mod address_pace;
 mod pace;
 mod outcomes;
 mod acks;

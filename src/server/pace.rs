@@ -8,17 +8,17 @@
 //! so that those that are silent cost nothing. Called by `stream`, which reads no
 //! further while a bucket is empty, and by `polls`, which refuses.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use crate::base::address::{AddressKey, SiteKey};
+use crate::base::address::AddressKey;
 use crate::base::key_map::KeyMap;
-use crate::base::shares::SITE_SHARES;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 use crate::config::Config;
 use crate::hub::SessionKey;
 use crate::transport::contract::Problem;
 
+use super::address_pace::AddressPaces;
 use super::conn::ConnKey;
 use super::turn::Turn;
 
@@ -36,10 +36,6 @@ const SWEEP_MS: u64 = 60_000;
 /// an answer of as many bytes: one that was away for long has much to get, and once.
 pub const AGAIN_PART: usize = 8;
 
-/// How long an address may go on above its rate, in milliseconds: 80 MB of answers at
-/// the default, enough for a school or a carrier whose browsers all come back at once.
-const ADDRESS_BURST_MS: u64 = 10_000;
-
 /// So many messages of a session are taken from its address at once: a look for each of
 /// them would cost as much as a short message does.
 const COUNTED_AT_ONCE: u32 = 64;
@@ -56,29 +52,6 @@ struct Spent {
     told: bool,
 }
 
-/// Who pays for long answers beside the session: its address, and the IPv6 /48 of that,
-/// which has as many shares as it has elsewhere.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Payer {
-    Address(AddressKey),
-    Site(SiteKey),
-}
-
-impl Payer {
-    fn all(address: AddressKey) -> impl Iterator<Item = Payer> {
-        let site = address.site().map(Payer::Site);
-        [Some(Payer::Address(address)), site].into_iter().flatten()
-    }
-
-    /// How much more it may have than an address.
-    fn shares(self) -> u64 {
-        match self {
-            Payer::Address(_) => 1,
-            Payer::Site(_) => SITE_SHARES as u64,
-        }
-    }
-}
-
 /// The buckets that are not full.
 pub struct Paces {
     token_us: u64,
@@ -87,13 +60,8 @@ pub struct Paces {
     bytes_per_second: usize,
     per_second_of_address: usize,
     bytes_per_second_of_address: usize,
-    /// Until then some address has to wait, in milliseconds; nobody looks for it later.
-    address_waits_until_ms: u64,
     spent: KeyMap<SessionKey, Spent>,
-    /// When the bucket of an address or a /48 will be full again, in microseconds.
-    addresses: HashMap<Payer, u64>,
-    /// How many addresses there may be before those of full buckets are dropped.
-    sweep_addresses_at: usize,
+    addresses: AddressPaces,
     /// How many entries there may be before those of full buckets are dropped.
     sweep_at: usize,
     /// When they are dropped, however many there are, if there are any.
@@ -117,10 +85,8 @@ impl Paces {
             bytes_per_second: config.answer_bytes_per_second_max,
             per_second_of_address: config.messages_per_second_per_address_max,
             bytes_per_second_of_address: config.answer_bytes_per_second_per_address_max,
-            address_waits_until_ms: 0,
             spent: KeyMap::default(),
-            addresses: HashMap::new(),
-            sweep_addresses_at: 64,
+            addresses: AddressPaces::default(),
             sweep_at: 64,
             sweep_ms: None,
             waiting: Timers::default(),
@@ -153,12 +119,7 @@ impl Paces {
     /// its next message is taken; 0 when it need not.
     pub fn wait_ms(&self, now: Time, session: SessionKey, address: Option<AddressKey>) -> u64 {
         let of_session = self.session_wait_ms(now, session);
-        match address {
-            Some(address) if now.ms < self.address_waits_until_ms => {
-                of_session.max(self.address_wait_ms(now, address))
-            }
-            _ => of_session,
-        }
+        of_session.max(self.addresses.wait_ms(now, address))
     }
 
     /// Drops the entries of full buckets, when it is time for that.
@@ -166,11 +127,9 @@ impl Paces {
         if self.sweep_ms.is_none_or(|at_ms| at_ms > now.ms) {
             return;
         }
-        let now_us = now.ms * 1_000;
-        self.spent.retain(|_, spent| spent.full_at_us > now_us);
+        self.sweep(now);
         self.spent.shrink_to(2 * self.spent.len());
-        self.addresses.retain(|_, full_at_us| *full_at_us > now_us);
-        self.addresses.shrink_to(2 * self.addresses.len());
+        self.addresses.expire(now);
         self.sweep_ms = (self.entries() > 0).then(|| now.after(SWEEP_MS));
     }
 
@@ -182,15 +141,6 @@ impl Paces {
     /// Sessions and addresses whose buckets were not full when that was last looked at.
     pub fn entries(&self) -> usize {
         self.spent.len() + self.addresses.len()
-    }
-
-    fn address_wait_ms(&self, now: Time, address: AddressKey) -> u64 {
-        let full_at_us = Payer::all(address).filter_map(|payer| self.addresses.get(&payer));
-        let full_at_us = full_at_us.copied().max().unwrap_or(0);
-        let used_us = full_at_us.saturating_sub(now.ms * 1_000);
-        used_us
-            .saturating_sub(ADDRESS_BURST_MS * 1_000)
-            .div_ceil(1_000)
     }
 
     fn session_wait_ms(&self, now: Time, session: SessionKey) -> u64 {
@@ -215,7 +165,7 @@ impl Paces {
 
     fn count_messages(&mut self, now: Time, address: Option<AddressKey>, count: u32) {
         let cost_us = u64::from(count) * 1_000_000 / self.per_second_of_address as u64;
-        self.take_of_address(now, address, cost_us);
+        self.addresses.take(now, address, cost_us);
     }
 
     /// Takes what an answer of `bytes` costs, from its session and from its address,
@@ -235,25 +185,7 @@ impl Paces {
         let cost_us = |per_second: usize| bytes * 1_000_000 / per_second as u64;
         self.take_us(now, session, cost_us(self.bytes_per_second));
         let cost_us = cost_us(self.bytes_per_second_of_address);
-        self.take_of_address(now, address, cost_us);
-    }
-
-    fn take_of_address(&mut self, now: Time, address: Option<AddressKey>, cost_us: u64) {
-        let Some(address) = address else {
-            return;
-        };
-        let now_us = now.ms * 1_000;
-        if self.addresses.len() >= self.sweep_addresses_at {
-            self.addresses.retain(|_, full_at_us| *full_at_us > now_us);
-            self.sweep_addresses_at = (2 * self.addresses.len()).max(64);
-            self.addresses.shrink_to(self.sweep_addresses_at);
-        }
-        for payer in Payer::all(address) {
-            let full_at_us = self.addresses.entry(payer).or_insert(0);
-            *full_at_us = (*full_at_us).max(now_us) + cost_us / payer.shares();
-            let waits_until_ms = full_at_us.div_ceil(1_000).saturating_sub(ADDRESS_BURST_MS);
-            self.address_waits_until_ms = self.address_waits_until_ms.max(waits_until_ms);
-        }
+        self.addresses.take(now, address, cost_us);
     }
 
     /// Drops the entries of sessions whose buckets are full.
@@ -324,7 +256,7 @@ impl Paces {
         address: Option<AddressKey>,
     ) -> Result<(), Problem> {
         let of_session = session.map_or(0, |session| self.session_wait_ms(now, session));
-        let of_address = address.map_or(0, |address| self.address_wait_ms(now, address));
+        let of_address = self.addresses.wait_ms(now, address);
         match of_session.max(of_address) {
             0 => Ok(()),
             _ => Err(self.too_fast("Connect again in a moment.")),
@@ -464,7 +396,7 @@ mod tests {
             paces.charge(now, session, address, ANSWER_FREE_BYTES);
         }
         assert_eq!(paces.wait_ms(now, session, address), 0);
-        assert!(paces.addresses.is_empty());
+        assert!(paces.addresses.len() == 0);
         // Ten seconds' worth at once, and from there on the rate.
         let of_100_kb = ANSWER_FREE_BYTES + 100_000;
         (0..10).for_each(|_| paces.charge(now, session, address, of_100_kb));
