@@ -171,6 +171,12 @@ fn what_polls_do_not_acknowledge_is_paced() {
 /// And where each answer is broken off by its client, while the next poll waits already.
 #[test]
 fn what_is_broken_off_again_and_again_is_paced() {
+    polls_that_break_off(r#","wait":20000,"positions":{}"#);
+    // Those of the old kind say nothing of what they got.
+    polls_that_break_off("");
+}
+
+fn polls_that_break_off(more: &str) {
     let mut world = World::new(&[]);
     let mut bystander = Bystander::of(&mut world);
     let mut key = world.connect(HOSTILE).unwrap();
@@ -180,9 +186,7 @@ fn what_is_broken_off_again_and_again_is_paced() {
         format!(r#"data={{"type":"channel-subscribe","channel":"news","sessionId":"{id}"}}"#);
     assert_eq!(status_of(&world.post(key, "/chloe/xhr", "", &body)), "200");
     world.publish(&format!("channel=news&data={}", "x".repeat(1_000_000)));
-    let poll = format!(
-        r#"data={{"type":"poll","version":1,"sessionId":"{id}","wait":20000,"positions":{{}}}}"#
-    );
+    let poll = format!(r#"data={{"type":"poll","version":1,"sessionId":"{id}"{more}}}"#);
     world.end(key).room = Some(1_000);
     world.post(key, "/chloe/xhr", "", &poll);
     let mut answered = 0;
