@@ -154,13 +154,7 @@ impl Paces {
 
     /// Takes a token of the session and of its address, whether they have one or not.
     pub fn take(&mut self, now: Time, session: SessionKey, address: Option<AddressKey>) {
-        let spent = self.take_us(now, session, self.token_us);
-        spent.address = address;
-        spent.uncounted += 1;
-        if spent.uncounted >= COUNTED_AT_ONCE {
-            let count = std::mem::take(&mut spent.uncounted);
-            self.count_messages(now, address, count);
-        }
+        self.take_us(now, session, address, self.token_us, 1);
     }
 
     fn count_messages(&mut self, now: Time, address: Option<AddressKey>, count: u32) {
@@ -183,7 +177,7 @@ impl Paces {
             return;
         }
         let cost_us = |per_second: usize| bytes * 1_000_000 / per_second as u64;
-        self.take_us(now, session, cost_us(self.bytes_per_second));
+        self.take_us(now, session, address, cost_us(self.bytes_per_second), 0);
         let cost_us = cost_us(self.bytes_per_second_of_address);
         self.addresses.take(now, address, cost_us);
     }
@@ -205,26 +199,44 @@ impl Paces {
         }
     }
 
-    fn take_us(&mut self, now: Time, session: SessionKey, cost_us: u64) -> &mut Spent {
+    fn take_us(
+        &mut self,
+        now: Time,
+        session: SessionKey,
+        address: Option<AddressKey>,
+        cost_us: u64,
+        messages: u32,
+    ) {
         let now_us = now.ms * 1_000;
-        if self.spent.len() >= self.sweep_at {
-            self.sweep(now);
-            self.sweep_at = (2 * self.spent.len()).max(64);
-            self.spent.shrink_to(self.sweep_at);
-        }
-        self.sweep_ms.get_or_insert_with(|| now.after(SWEEP_MS));
-        let spent = self.spent.entry(session).or_insert(Spent {
-            address: None,
-            uncounted: 0,
-            full_at_us: 0,
-            held_since_ms: None,
-            told: false,
+        let mut is_new = false;
+        let spent = self.spent.entry(session).or_insert_with(|| {
+            is_new = true;
+            Spent {
+                address: None,
+                uncounted: 0,
+                full_at_us: 0,
+                held_since_ms: None,
+                told: false,
+            }
         });
         if spent.full_at_us <= now_us {
             (spent.full_at_us, spent.held_since_ms, spent.told) = (now_us, None, false);
         }
         spent.full_at_us += cost_us;
-        spent
+        spent.address = address;
+        spent.uncounted += messages;
+        if spent.uncounted >= COUNTED_AT_ONCE {
+            let count = std::mem::take(&mut spent.uncounted);
+            self.count_messages(now, address, count);
+        }
+        if is_new {
+            self.sweep_ms.get_or_insert_with(|| now.after(SWEEP_MS));
+            if self.spent.len() > self.sweep_at {
+                self.sweep(now);
+                self.sweep_at = (2 * self.spent.len()).max(64);
+                self.spent.shrink_to(self.sweep_at);
+            }
+        }
     }
 
     /// Takes a token for a request.
