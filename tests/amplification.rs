@@ -155,6 +155,127 @@ fn what_is_read_again_and_again_is_paced() {
     assert!(keys.iter().all(|key| !world.end(*key).closed));
 }
 
+/// The same by polls: each names where the history begins, and is answered with as much as
+/// an answer holds.
+#[test]
+fn what_polls_read_again_and_again_is_paced() {
+    polls_that_read_again(|epoch| format!(r#""positions":{{"news":"{epoch}:0"}}"#));
+}
+
+/// And where they acknowledge nothing of what they got.
+#[test]
+fn what_polls_do_not_acknowledge_is_paced() {
+    polls_that_read_again(|_| r#""batch":0"#.to_owned());
+}
+
+/// And where each answer is broken off by its client, while the next poll waits already.
+#[test]
+fn what_is_broken_off_again_and_again_is_paced() {
+    polls_that_break_off(r#","wait":20000,"positions":{}"#);
+    // Those of the old kind say nothing of what they got.
+    polls_that_break_off("");
+}
+
+fn polls_that_break_off(more: &str) {
+    let mut world = World::new(&[]);
+    let mut bystander = Bystander::of(&mut world);
+    let mut key = world.connect(HOSTILE).unwrap();
+    let answer = world.post(key, "/chloe/xhr", "", &format!("data={CONNECT}"));
+    let id = answer.split(r#""sessionId":""#).nth(1).unwrap()[..32].to_owned();
+    let body =
+        format!(r#"data={{"type":"channel-subscribe","channel":"news","sessionId":"{id}"}}"#);
+    assert_eq!(status_of(&world.post(key, "/chloe/xhr", "", &body)), "200");
+    world.publish(&format!("channel=news&data={}", "x".repeat(1_000_000)));
+    let poll = format!(r#"data={{"type":"poll","version":1,"sessionId":"{id}"{more}}}"#);
+    world.end(key).room = Some(1_000);
+    world.post(key, "/chloe/xhr", "", &poll);
+    let mut answered = 0;
+    for _ in 0..400 {
+        let next = world.connect(HOSTILE).unwrap();
+        world.end(next).room = Some(1_000);
+        let before = world.post(next, "/chloe/xhr", "", &poll);
+        world.reset(key);
+        answered += usize::from(!before.is_empty() || !world.heard(next).is_empty());
+        key = next;
+    }
+    // Ten seconds' worth: each costs an eighth of a megabyte.
+    assert!((15..60).contains(&answered), "{answered} of 400");
+    bystander.hears(&mut world);
+    world.pass(19_000);
+    assert!(!world.heard(key).is_empty(), "it comes when it may");
+}
+
+fn polls_that_read_again(naming: impl Fn(&str) -> String) {
+    let mut world = World::new(&[]);
+    let mut bystander = Bystander::of(&mut world);
+    for number in 0..15 {
+        let body = format!("{number}{}", "x".repeat(1_000_000));
+        world.publish(&format!("channel=news&data={body}"));
+    }
+    let app = world.connect("127.0.0.1").unwrap();
+    let answer = world.get(app, "/channels/news", "");
+    let epoch = answer.split(r#""epoch":""#).nth(1).unwrap()[..10].to_owned();
+    let mut pages = Vec::new();
+    for _ in 0..20 {
+        let key = world.connect(HOSTILE).unwrap();
+        let answer = world.post(key, "/chloe/xhr", "", &format!("data={CONNECT}"));
+        let id = answer.split(r#""sessionId":""#).nth(1).unwrap()[..32].to_owned();
+        let body = format!(
+            r#"data={{"type":"channel-subscribe","channel":"news","sessionId":"{id}","since":"{epoch}:0"}}"#
+        );
+        assert_eq!(status_of(&world.post(key, "/chloe/xhr", "", &body)), "200");
+        pages.push((key, id));
+    }
+    let poll = |id: &str, seen: &str| {
+        format!(r#"data={{"type":"poll","version":1,"sessionId":"{id}","wait":20000,{seen}}}"#)
+    };
+    let seen = naming(&epoch);
+    let (mut said, mut asked) = (0, 0);
+    for _ in 0..5 {
+        for (key, id) in &mut pages {
+            for _ in 0..100 {
+                let answer = world.post(*key, "/chloe/xhr", "", &poll(id, &seen));
+                said += answer.len();
+                asked += 1;
+                if answer.is_empty() {
+                    // It is held. Who does not wait for it, and asks anew, has nothing of it.
+                    world.reset(*key);
+                    *key = world.connect(HOSTILE).unwrap();
+                } else {
+                    assert_eq!(status_of(&answer), "200");
+                }
+            }
+        }
+        world.pass(1_000);
+        bystander.hears(&mut world);
+    }
+    // Of 20 sessions: what each may have at once, and in five seconds, is 8 times 4 MB; what
+    // they subscribed to was 15 MB of it.
+    let most = 20 * 8 * 4_000_000;
+    assert!(said < most, "{said} bytes for {asked}");
+    assert!(said > 20 * 2_000_000, "{said} bytes for {asked}");
+    // What is held comes when the session may have it again; and a page that goes on from
+    // where it was never waits.
+    let (key, id) = pages[0].clone();
+    let asked = (0..20).find(|_| {
+        world
+            .post(key, "/chloe/xhr", "", &poll(&id, &seen))
+            .is_empty()
+    });
+    assert!(asked.is_some(), "it is held");
+    let mut answer = String::new();
+    for _ in 0..19 {
+        world.pass(1_000);
+        answer.push_str(&world.heard(key));
+    }
+    assert!(answer.contains(r#""data":"0xxx"#), "{} bytes", answer.len());
+    // It has got the first, and says so.
+    let on = poll(&id, &format!(r#""positions":{{"news":"{epoch}:1"}}"#));
+    let answer = world.post(key, "/chloe/xhr", "", &on);
+    assert!(answer.contains(r#""data":"1xxx"#), "{} bytes", answer.len());
+    bystander.hears(&mut world);
+}
+
 #[test]
 fn browsers_that_come_back_at_once_behind_one_address_are_not_slowed() {
     let mut world = World::new(&["answer_bytes_per_second_per_address_max=1677721"]);

@@ -383,11 +383,8 @@ fn over_real_sockets_too() {
     drop(hanging);
 }
 
-/// Open: `acks_total_bytes` has no share for each address (`Acks::keep` in
-/// `src/server/acks.rs` lets the oldest of all go), so one address has the app get
-/// another's repeated message twice.
+/// Else one address has the app get another's repeated message twice.
 #[test]
-#[ignore = "open: what is remembered of answered messages has no share for each address"]
 fn answers_to_one_address_push_out_no_other() {
     let mut world = world(&["acks_total_bytes=100000"]);
     let (key, session) = by_xhr(&mut world, OTHER, MODERN);

@@ -84,6 +84,20 @@ fn behind_a_proxy_it_is_the_true_address_that_counts() {
         let answer = world.get(other, "/chloe/ping", &from("192.0.2.3"));
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
+    // All whose address cannot be read are one, and none can choose another's.
+    let nameless = [
+        from("unknown"),
+        "Forwarded: for=_hidden\r\n".to_owned(),
+        format!("{}Forwarded: for=192.0.2.1\r\n", from("192.0.2.8")),
+    ];
+    held.push(world.websocket("10.0.0.1", &nameless[0]));
+    held.push(world.websocket("10.0.0.1", &nameless[2]));
+    for fields in &nameless {
+        let answer = world.get(proxy, "/chloe/ping", fields);
+        assert!(answer.starts_with("HTTP/1.1 429 "), "{fields}: {answer}");
+    }
+    let answer = world.get(proxy, "/chloe/ping", &from("192.0.2.8"));
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     world.reset(held[0]);
     let answer = world.get(proxy, "/chloe/ping", &from("192.0.2.1"));
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

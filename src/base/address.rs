@@ -23,6 +23,10 @@ impl AddressKey {
     /// The first in their order.
     pub const LEAST: AddressKey = AddressKey(NonZeroU64::MIN);
 
+    /// Who came through a proxy that does not say from where in a way that can be read: all
+    /// of them together. No host has this address (RFC 791, 3.2: "this network").
+    pub const NAMELESS: AddressKey = AddressKey(NonZeroU64::MIN);
+
     /// The key of `address`; none for addresses that no host has.
     pub fn of(address: IpAddr) -> Option<AddressKey> {
         let bits = match address.to_canonical() {
@@ -30,6 +34,16 @@ impl AddressKey {
             IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
         };
         NonZeroU64::new(bits).map(AddressKey)
+    }
+
+    /// The key as a number, never 0.
+    pub fn to_u64(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The key that [`AddressKey::to_u64`] gave; none for 0.
+    pub fn from_u64(number: u64) -> Option<AddressKey> {
+        NonZeroU64::new(number).map(AddressKey)
     }
 
     /// The /48 around an IPv6 /64; none for IPv4.
@@ -52,6 +66,7 @@ impl fmt::Display for AddressKey {
     /// The address, of IPv6 the network.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match u32::try_from(self.0.get()) {
+            Ok(_) if *self == AddressKey::NAMELESS => f.write_str("nameless"),
             Ok(bits) => Ipv4Addr::from(bits).fmt(f),
             Err(_) => write!(f, "{}/64", Ipv6Addr::from(u128::from(self.0.get()) << 64)),
         }
@@ -73,9 +88,12 @@ mod tests {
         assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
         assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
         assert_eq!((key("0.0.0.0"), key("::1")), (None, None));
+        assert_eq!(AddressKey::NAMELESS.to_string(), "nameless");
         assert_eq!(key("192.0.2.1").unwrap().to_string(), "192.0.2.1");
         assert_eq!(key("2001:db8::1").unwrap().to_string(), "2001:db8::/64");
         assert_eq!(size_of::<Option<AddressKey>>(), 8);
+        let number = key("2001:db8::1").map_or(0, AddressKey::to_u64);
+        assert_eq!(AddressKey::from_u64(number), key("2001:db8::1"));
     }
 
     #[test]

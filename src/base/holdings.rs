@@ -173,6 +173,11 @@ impl Holdings {
         }
     }
 
+    /// What `holder` holds, in bytes.
+    pub fn of(&self, holder: u64) -> usize {
+        self.holders.get(&holder).map_or(0, |(_, bytes)| *bytes)
+    }
+
     /// What all hold together, in bytes.
     pub fn total(&self) -> usize {
         self.total

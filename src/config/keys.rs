@@ -236,6 +236,8 @@ keys! {
     messages_per_second_max: usize = 1000, |&n| check::range(n as u64, 1, 1_000_000);
     /// The most messages that one session may send at once.
     messages_burst_max: usize = 10_000, |&n| check::range(n as u64, 1, 1_000_000);
+    /// The most in a second of all sessions of one address.
+    messages_per_second_per_address_max: usize = 32_000, |&n| check::range(n as u64, 1, 1_000_000_000);
     /// The most bytes of long answers to the commands of one session in a second.
     answer_bytes_per_second_max: usize = 262_144, |&n| check::range(n as u64, 1024, GIB);
     /// The same of all sessions of one address together.

@@ -172,6 +172,7 @@ impl Hub {
         let Some(session) = self.tables.sessions.get_mut(key) else {
             return 0;
         };
+        session.again = false;
         let mut number = None;
         if numbered {
             session.batch = session.batch.wrapping_add(1).max(1);
@@ -200,14 +201,14 @@ impl Hub {
         });
     }
 
-    /// The batch was not written to `stream`: the session gets it again.
-    pub fn batch_lost(&mut self, key: SessionKey, stream: Stream) {
+    /// The batch was not written to `stream`: the cursors go back.
+    pub(super) fn take_back(&mut self, key: SessionKey, stream: Stream) {
         self.with_batches(key, |batches| batches.lost(stream));
     }
 
     /// The client says that the batch of this number is the last that it got:
     /// what was given to it since, it gets again.
-    pub fn acknowledge(&mut self, key: SessionKey, number: u32) {
+    pub(super) fn acknowledge(&mut self, key: SessionKey, number: u32) {
         self.with_batches(key, |batches| batches.acknowledged(NonZeroU32::new(number)));
         if let Some(session) = self.tables.sessions.get_mut(key) {
             // A number that the process before this one gave is not given again.

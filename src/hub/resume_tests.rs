@@ -111,7 +111,7 @@ fn who_lost_an_answer_that_is_gone_by_then_is_told_of_the_gap() {
         world.publish("/all", &number.to_string());
     }
     world.readers();
-    world.hub.acknowledge(key, 0);
+    world.hub.catch_up(key, Some(0), None);
     let gap = world.hub.take_gap(key).unwrap();
     let rest = world.read(key).split_whitespace().count() as u64;
     assert_eq!((gap.missed + rest, gap.position.offset), (101, 101 - rest));
@@ -133,7 +133,7 @@ fn a_numbered_batch_is_owed_until_its_number_comes_back() {
         if stream != 2 {
             world.hub.batch_written(key, stream);
         }
-        world.hub.acknowledge(key, said);
+        world.hub.catch_up(key, Some(said), None);
     }
     assert_eq!(
         given,
@@ -143,9 +143,9 @@ fn a_numbered_batch_is_owed_until_its_number_comes_back() {
     world.publish("/all", "b");
     let number = world.hub.begin_batch(key, 4, true);
     assert_eq!(world.read(key), "a b ");
-    world.hub.acknowledge(key, number);
+    world.hub.catch_up(key, Some(number), None);
     world.hub.batch_lost(key, 4);
-    world.hub.acknowledge(key, 0);
+    world.hub.catch_up(key, Some(0), None);
     assert_eq!(
         world.read(key),
         "",
@@ -161,7 +161,7 @@ fn a_batch_without_a_number_is_read_when_it_is_written() {
     assert_eq!(world.hub.begin_batch(key, 1, false), 0);
     assert_eq!(world.read(key), "a ");
     world.hub.batch_written(key, 1);
-    world.hub.acknowledge(key, 0);
+    world.hub.catch_up(key, Some(0), None);
     assert_eq!(world.read(key), "");
 }
 

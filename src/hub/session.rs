@@ -64,6 +64,8 @@ pub struct Session {
     pub answered: bool,
     /// Its client connected the new way: it is told of gaps and heartbeats.
     pub modern: bool,
+    /// Something that it was given before is to be given again, by the next batch.
+    pub again: bool,
     pub opener: Option<Opener>,
     /// Whose share it counts against; none for this machine's own.
     pub address: Option<AddressKey>,
@@ -85,6 +87,7 @@ impl Session {
             had_stream: false,
             answered: false,
             modern: false,
+            again: false,
             opener: None,
             address: None,
             batch: 0,

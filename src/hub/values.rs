@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::base::names::{Moment, Position, SESSION_CHANNEL};
+use crate::base::names::{Moment, Position, SESSION_CHANNEL, Since};
 
 use super::retention::Retention;
 
@@ -221,6 +221,9 @@ pub enum Asking {
     /// A poll, which is not told how it stands: [`Gap`]s tell what is lost.
     Poll,
 }
+
+/// What a poll says of how far each channel was read; nothing where its client names batches.
+pub type Seen<'a> = Option<&'a [(&'a str, Since)]>;
 
 /// Where a subscription stands after it was made or resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

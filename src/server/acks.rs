@@ -1,5 +1,5 @@
 //! Acknowledgements: which message of which session the app was asked to take,
-//! who waits for the outcome, and what the outcome was.
+//! and who waits for the outcome. What the outcome was is kept by `outcomes`.
 //!
 //! A browser repeats a message whose answer it missed, with the same id. By
 //! this table it is not relayed again: it waits for the same outcome, or gets
@@ -7,24 +7,16 @@
 //! sends nothing with an id pays nothing. It relays nothing and writes nothing.
 //! Called by `dispatch` and `fanout`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
+use crate::base::address::AddressKey;
 use crate::base::key_map::KeyMap;
 use crate::base::slots::{Key, Slots};
 use crate::hub::SessionKey;
 use crate::transport::contract::{Problem, Reply};
 
-use super::callback::REMEMBERED;
 use super::conn::{ConnKey, RequestContext};
-
-/// What is kept, at most.
-#[derive(Clone, Copy, Debug)]
-pub struct AckLimits {
-    /// Outcomes that are remembered for one session.
-    pub per_session: usize,
-    /// Bytes of all outcomes together. The oldest go first.
-    pub total_bytes: usize,
-}
+use super::outcomes::{AckLimits, Outcomes};
 
 /// Who waits for an outcome.
 pub enum Waiter {
@@ -40,6 +32,8 @@ pub type Token = Key<UnderWay>;
 /// A message under way: no outcome yet.
 pub struct UnderWay {
     session: SessionKey,
+    /// Whose share the outcome counts against.
+    address: Option<AddressKey>,
     id: Box<str>,
     /// The session's stream asked.
     stream: bool,
@@ -69,84 +63,46 @@ pub struct Finished {
     pub reply: Reply,
 }
 
-/// An outcome in the words of a [`Reply`], in little room.
-type Outcome = Result<Option<Box<str>>, Box<Problem>>;
-
-struct Done {
-    number: u64,
-    id: Box<str>,
-    outcome: Outcome,
-}
-
-/// What an outcome takes beside its texts, in bytes: about what its tables need for it.
-const DONE_BYTES: usize = 128;
-
-impl Done {
-    fn bytes(&self) -> usize {
-        let text = match &self.outcome {
-            Ok(answer) => answer.as_deref().map_or(0, str::len),
-            Err(problem) => size_of::<Problem>() + problem.message.len(),
-        };
-        DONE_BYTES + self.id.len() + text
-    }
-}
-
 #[derive(Default)]
 struct OfSession {
     under_way: HashMap<Box<str>, Token>,
-    /// Oldest first.
-    done: VecDeque<Done>,
-    /// How many of those under way the stream waits for.
+    /// How many of those the stream waits for.
     awaited: usize,
 }
 
 /// The table.
 pub struct Acks {
-    limits: AckLimits,
     under_way: Slots<UnderWay>,
+    /// Those with messages under way.
     sessions: KeyMap<SessionKey, OfSession>,
-    /// All outcomes in their order, those that were dropped since as well.
-    order: VecDeque<(u64, SessionKey)>,
-    /// Outcomes so far.
-    count: u64,
-    kept: usize,
-    bytes: usize,
-    /// So many sessions, and it is time to look for those that ended.
-    look_at: usize,
+    outcomes: Outcomes,
 }
-
-/// Fewer are not worth a look.
-const LOOK_MIN: usize = 1_000;
 
 impl Acks {
     /// An empty table.
     pub fn new(limits: AckLimits) -> Acks {
         Acks {
-            limits,
             under_way: Slots::default(),
             sessions: KeyMap::default(),
-            order: VecDeque::new(),
-            count: 0,
-            kept: 0,
-            bytes: 0,
-            look_at: LOOK_MIN,
+            outcomes: Outcomes::new(limits),
         }
     }
 
-    /// A message of `session` came, with this id: what is known of it. Unless
-    /// it is answered already, `waiter` is told the outcome. `asks` says whether
-    /// a request still waits, so that those of connections that are gone go too.
+    /// A message of `session` came, with this id, and counts for `address`: what is
+    /// known of it. Unless it is answered already, `waiter` is told the outcome. `asks`
+    /// says whether a request still waits, so that those of connections that are gone go too.
     pub fn begin(
         &mut self,
         session: SessionKey,
+        address: Option<AddressKey>,
         id: &str,
         waiter: Waiter,
         asks: impl Fn(ConnKey) -> bool,
     ) -> Known {
-        let known = self.sessions.entry(session).or_default();
-        if let Some(done) = known.done.iter().find(|done| *done.id == *id) {
-            return Known::Answered(reply_of(&done.outcome));
+        if let Some(reply) = self.outcomes.find(session, id) {
+            return Known::Answered(reply);
         }
+        let known = self.sessions.entry(session).or_default();
         if let Some(&token) = known.under_way.get(id) {
             if let Some(message) = self.under_way.get_mut(token) {
                 message.requests.retain(|(conn, _)| asks(*conn));
@@ -156,6 +112,7 @@ impl Acks {
         }
         let mut message = UnderWay {
             session,
+            address,
             id: id.into(),
             stream: false,
             again: false,
@@ -176,9 +133,8 @@ impl Acks {
     /// that is not under way.
     pub fn finish(&mut self, token: Token, reply: Reply) -> Option<Finished> {
         let message = self.take(token)?;
-        if let Some(outcome) = outcome_of(&reply) {
-            self.keep(message.session, message.id.clone(), outcome);
-        }
+        let (session, address) = (message.session, message.address);
+        self.outcomes.keep(session, address, &message.id, &reply);
         Some(Finished {
             session: message.session,
             id: message.id,
@@ -210,21 +166,14 @@ impl Acks {
     /// The messages whose outcome is remembered, oldest first: what the app
     /// answered, or why it did not take them.
     pub fn done(&self) -> impl Iterator<Item = (SessionKey, &str, Result<Option<&str>, &Problem>)> {
-        self.order.iter().filter_map(|&(number, session)| {
-            let mut done = self.sessions.get(&session)?.done.iter();
-            let done = done.find(|done| done.number == number)?;
-            let outcome = match &done.outcome {
-                Ok(answer) => Ok(answer.as_deref()),
-                Err(problem) => Err(&**problem),
-            };
-            Some((session, &*done.id, outcome))
-        })
+        self.outcomes.iter()
     }
 
     /// A message of the process before is under way; nobody waits for it yet.
     pub fn restore_under_way(&mut self, session: SessionKey, id: &str) -> Token {
         let token = self.under_way.insert(UnderWay {
             session,
+            address: None,
             id: id.into(),
             stream: false,
             again: false,
@@ -235,11 +184,9 @@ impl Acks {
         token
     }
 
-    /// This became of a message of the process before.
+    /// This became of a message of the process before. Whose it was is not known any more.
     pub fn restore_done(&mut self, session: SessionKey, id: &str, reply: &Reply) {
-        if let Some(outcome) = outcome_of(reply) {
-            self.keep(session, id.into(), outcome);
-        }
+        self.outcomes.keep(session, None, id, reply);
     }
 
     /// Whether the session's stream waits for an outcome.
@@ -251,36 +198,18 @@ impl Acks {
     /// How much there is of messages under way, and of outcomes.
     pub fn entries(&self) -> [usize; 2] {
         let under_way = self.sessions.values().map(|known| known.under_way.len());
-        let done = self.kept + self.order.len() + self.bytes;
-        [self.under_way.len() + under_way.sum::<usize>(), done]
+        let under_way = self.under_way.len() + self.sessions.len() + under_way.sum::<usize>();
+        [under_way, self.outcomes.entries()]
     }
 
-    /// Forgets the sessions that ended, of which `living` have not: once there may be as
-    /// many of them as others, or when all have.
+    /// As [`Outcomes::forget_ended`].
     pub fn forget_ended(&mut self, living: usize, lives: impl Fn(SessionKey) -> bool) {
-        let all = living == 0 && self.kept > 0;
-        if self.sessions.len() < self.look_at && !all {
-            return;
-        }
-        let (kept, bytes) = (&mut self.kept, &mut self.bytes);
-        self.sessions.retain(|&session, known| {
-            let stays = lives(session) || !known.under_way.is_empty();
-            if !stays {
-                *kept -= known.done.len();
-                *bytes -= known.done.iter().map(Done::bytes).sum::<usize>();
-            }
-            stays
-        });
-        self.look_at = 2 * self.sessions.len() + LOOK_MIN;
-        self.tidy();
+        self.outcomes.forget_ended(living, lives);
     }
 
     /// Forgets the outcomes of a session that ended.
     pub fn forget(&mut self, session: SessionKey) {
-        while self.oldest(session).is_some() {
-            self.drop_oldest(session);
-        }
-        self.tidy();
+        self.outcomes.forget(session);
     }
 
     fn take(&mut self, token: Token) -> Option<UnderWay> {
@@ -288,66 +217,11 @@ impl Acks {
         if let Some(known) = self.sessions.get_mut(&message.session) {
             known.under_way.remove(&message.id);
             known.awaited -= usize::from(message.stream);
-            if known.under_way.is_empty() && known.done.is_empty() {
+            if known.under_way.is_empty() {
                 self.sessions.remove(&message.session);
             }
         }
         Some(message)
-    }
-
-    fn keep(&mut self, session: SessionKey, id: Box<str>, outcome: Outcome) {
-        self.count += 1;
-        let done = Done {
-            number: self.count,
-            id,
-            outcome,
-        };
-        self.bytes += done.bytes();
-        self.kept += 1;
-        self.order.push_back((done.number, session));
-        let known = self.sessions.entry(session).or_default();
-        known.done.push_back(done);
-        if known.done.len() > self.limits.per_session {
-            self.drop_oldest(session);
-        }
-        while self.bytes > self.limits.total_bytes
-            && let Some((number, session)) = self.order.pop_front()
-        {
-            if self.oldest(session) == Some(number) {
-                self.drop_oldest(session);
-            }
-        }
-        self.tidy();
-    }
-
-    fn oldest(&self, session: SessionKey) -> Option<u64> {
-        Some(self.sessions.get(&session)?.done.front()?.number)
-    }
-
-    fn drop_oldest(&mut self, session: SessionKey) {
-        let Some(known) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        if let Some(done) = known.done.pop_front() {
-            self.kept -= 1;
-            self.bytes -= done.bytes();
-        }
-        if known.done.is_empty() && known.under_way.is_empty() {
-            self.sessions.remove(&session);
-        }
-    }
-
-    /// Takes out of the order what is not kept any more, when that is most of it.
-    fn tidy(&mut self) {
-        if self.kept == 0 {
-            self.order = VecDeque::new();
-        } else if self.order.len() > 2 * self.kept + LOOK_MIN {
-            let sessions = &self.sessions;
-            self.order.retain(|(number, session)| {
-                let done = sessions.get(session).and_then(|known| known.done.front());
-                done.is_some_and(|oldest| oldest.number <= *number)
-            });
-        }
     }
 }
 
@@ -367,26 +241,6 @@ impl UnderWay {
     }
 }
 
-/// What is remembered; nothing of a message that was given up because the server stops.
-fn outcome_of(reply: &Reply) -> Option<Outcome> {
-    match reply {
-        Reply::Accepted { answer } => Some(Ok(answer.as_deref().map(Box::from))),
-        Reply::Refused(problem) if REMEMBERED.contains(&problem.code) => {
-            Some(Err(Box::new(problem.clone())))
-        }
-        _ => None,
-    }
-}
-
-fn reply_of(outcome: &Outcome) -> Reply {
-    match outcome {
-        Ok(answer) => Reply::Accepted {
-            answer: answer.as_deref().map(String::from),
-        },
-        Err(problem) => Reply::Refused((**problem).clone()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,10 +249,11 @@ mod tests {
         Key::from_u64(number)
     }
 
-    fn acks(per_session: usize, total_bytes: usize) -> Acks {
+    fn acks() -> Acks {
         Acks::new(AckLimits {
-            per_session,
-            total_bytes,
+            per_session: 4,
+            total_bytes: 10_000,
+            answer_bytes: 1_000,
         })
     }
 
@@ -409,7 +264,7 @@ mod tests {
     }
 
     fn ask(acks: &mut Acks, of: u64, id: &str) -> Known {
-        acks.begin(session(of), id, Waiter::Stream, |_| true)
+        acks.begin(session(of), None, id, Waiter::Stream, |_| true)
     }
 
     fn settle(acks: &mut Acks, of: u64, id: &str, reply: Reply) -> Finished {
@@ -421,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_message_is_new_then_under_way_then_answered() {
-        let mut acks = acks(4, 10_000);
+        let mut acks = acks();
         let Known::New(token) = ask(&mut acks, 1, "7") else {
             panic!();
         };
@@ -437,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_was_not_relayed_leaves_nothing_behind() {
-        let mut acks = acks(4, 10_000);
+        let mut acks = acks();
         let Known::New(token) = ask(&mut acks, 1, "7") else {
             panic!();
         };
@@ -446,54 +301,5 @@ mod tests {
         let stopped = Problem::temporary(502, "stopping", "Later.");
         settle(&mut acks, 1, "7", Reply::Refused(stopped));
         assert!(acks.sessions.is_empty(), "the next server may take it");
-    }
-
-    #[test]
-    fn the_oldest_answers_go_first_by_session_and_in_all() {
-        let mut acks = acks(3, 3 * (DONE_BYTES + 101 + 400));
-        for id in 0..10 {
-            settle(
-                &mut acks,
-                1,
-                &format!("{id:0100}a"),
-                accepted(&"x".repeat(400)),
-            );
-        }
-        assert_eq!((acks.kept, acks.sessions[&session(1)].done.len()), (3, 3));
-        settle(
-            &mut acks,
-            2,
-            &format!("{:0100}a", 0),
-            accepted(&"x".repeat(400)),
-        );
-        assert_eq!((acks.kept, acks.sessions[&session(1)].done.len()), (3, 2));
-        let bytes: usize = acks
-            .sessions
-            .values()
-            .flat_map(|known| &known.done)
-            .map(Done::bytes)
-            .sum();
-        assert_eq!(acks.bytes, bytes);
-    }
-
-    #[test]
-    fn memory_is_bounded_over_a_long_life() {
-        let mut acks = acks(2, 100_000);
-        for number in 0..20_000_u64 {
-            settle(&mut acks, number / 10, &number.to_string(), accepted("1"));
-            acks.forget_ended(1, |session| session.to_u64() + 5 > number / 10);
-        }
-        assert!(
-            acks.order.len() <= 2 * acks.kept + LOOK_MIN + 1,
-            "{}",
-            acks.order.len()
-        );
-        assert!(
-            acks.sessions.len() <= 2 * LOOK_MIN,
-            "{}",
-            acks.sessions.len()
-        );
-        assert!(acks.bytes <= 100_000);
-        assert_eq!(acks.under_way.len(), 0);
     }
 }

@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::base::address::AddressKey;
 use crate::base::shares::Shares;
 use crate::config::Config;
-use crate::wire::forwarded::{self, Network};
+use crate::wire::forwarded::{self, Client, Network};
 use crate::wire::http::Request;
 
 /// Who is at the other end.
@@ -92,20 +92,28 @@ impl Addresses {
     /// The address for which a proxy passes the request on; `None` if the peer is
     /// no proxy that is trusted, or names no address.
     pub fn client(&self, peer: Peer, request: &Request<'_>) -> Option<IpAddr> {
-        self.is_proxy(peer)
-            .then(|| self.forwarded(request))
-            .flatten()
+        if !self.is_proxy(peer) {
+            return None;
+        }
+        match self.forwarded(request) {
+            Client::Named(address) => Some(address),
+            Client::Unsaid | Client::Nameless => None,
+        }
     }
 
-    fn forwarded(&self, request: &Request<'_>) -> Option<IpAddr> {
+    fn forwarded(&self, request: &Request<'_>) -> Client {
         forwarded::client(&request.headers, |address| self.is_trusted(address))
     }
 
-    /// Whom a request of a proxy that is trusted counts for; nobody if it names no
-    /// address, or this machine's.
+    /// Whom a request of a proxy that is trusted counts for; nobody if it says nothing of
+    /// that, or names this machine. All whose address cannot be read have one share together.
     pub fn of_proxied(&self, request: &Request<'_>) -> Option<AddressKey> {
-        let client = self.forwarded(request)?;
-        AddressKey::of(client).filter(|_| !client.is_loopback())
+        match self.forwarded(request) {
+            Client::Unsaid => None,
+            Client::Named(address) if address.is_loopback() => None,
+            Client::Named(address) => Some(AddressKey::of(address).unwrap_or(AddressKey::NAMELESS)),
+            Client::Nameless => Some(AddressKey::NAMELESS),
+        }
     }
 
     /// Counts one more connection for `key`; false, and not counted, if it has as

@@ -118,6 +118,9 @@ pub struct Held {
     /// When it is answered though there is nothing; or, for one that is held
     /// without limit, when the next blank is due.
     pub due_ms: u64,
+    /// It is not answered before: what it asks for was delivered already, too often. 0 for
+    /// nearly all.
+    pub not_before_ms: u64,
     /// Its client acknowledges answers by their numbers.
     pub numbered: bool,
     /// Blanks keep it open; there is no end.
@@ -311,11 +314,21 @@ impl HttpConn {
             Phase::Reading(Waiting::NothingYet) => config.idle_timeout_ms,
             Phase::Reading(Waiting::Head) => config.head_timeout_ms,
             Phase::Reading(Waiting::Body) => config.body_timeout_ms,
-            Phase::Polling(held) => return Some(held.due_ms),
+            Phase::Polling(held) => return Some(held.next_ms()),
             // The relay gives up by itself; the writing has its own limit.
             Phase::Asking | Phase::Relaying(_) | Phase::Sending(_) => return None,
         };
         Some(self.since_ms.saturating_add(limit_ms))
+    }
+}
+
+impl Held {
+    /// When something is to be done about it: it may be answered, or is due.
+    fn next_ms(&self) -> u64 {
+        match self.not_before_ms {
+            0 => self.due_ms,
+            at_ms => at_ms.min(self.due_ms),
+        }
     }
 }
 

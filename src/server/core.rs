@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use crate::base::address::AddressKey;
 use crate::base::random::Random;
 use crate::base::slots::{Key, Slots};
 use crate::base::time::Time;
@@ -19,7 +20,7 @@ use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
 use crate::wire::websocket::{WebSocketLimits, encode_text_header};
 
-use super::acks::{AckLimits, Acks};
+use super::acks::Acks;
 use super::addresses::Addresses;
 use super::behind::Behind;
 use super::callback::{CallbackLimits, Callbacks, Signing};
@@ -31,7 +32,8 @@ use super::leaving::Leaving;
 use super::memory::Memory;
 use super::openers::Openers;
 use super::origins::Origins;
-use super::pace::Paces;
+use super::outcomes::AckLimits;
+use super::pace::{AGAIN_PART, Paces};
 use super::proxies::Unbelieved;
 use super::stats::Stats;
 
@@ -287,7 +289,11 @@ impl Core {
                     self.hub.detach(now, held.session, key.to_u64());
                 }
                 Phase::Sending(Sending::Deliveries(session)) => {
-                    self.hub.batch_lost(session, key.to_u64());
+                    let bytes = self.hub.batch_lost(session, key.to_u64());
+                    let wait_ms = self.pace_again(now, session, conn.address, bytes);
+                    if wait_ms > 0 {
+                        self.hold_back(session, now.after(wait_ms));
+                    }
                     self.rewound.push(session);
                 }
                 _ => {}
@@ -299,6 +305,41 @@ impl Core {
             Role::Lane(_) => {}
         }
         true
+    }
+
+    /// The poll of the session, if one is held, is not answered before `until_ms`.
+    fn hold_back(&mut self, session: SessionKey, until_ms: u64) {
+        let stream = self.hub.session(session).and_then(|known| known.stream());
+        let Some(key) = stream.map(Core::conn_of) else {
+            return;
+        };
+        if let Some(conn) = self.conns.get_mut(key)
+            && let Role::Http(http) = &mut conn.role
+            && let Phase::Polling(held) = &mut http.phase
+        {
+            held.not_before_ms = until_ms;
+            self.arm(key);
+        }
+    }
+
+    /// The session is to be given `bytes` again; what that costs is paced. How long its next
+    /// answer with deliveries has to wait, in milliseconds; 0 when it need not.
+    pub fn pace_again(
+        &mut self,
+        now: Time,
+        session: SessionKey,
+        address: Option<AddressKey>,
+        bytes: usize,
+    ) -> u64 {
+        let again = self.hub.session(session).is_some_and(|known| known.again);
+        if bytes == 0 && !again {
+            return 0;
+        }
+        let wait_ms = self.paces.wait_ms(now, session, address);
+        // Charged behind the look: who was away for long gets all that it missed at once.
+        let cost_bytes = bytes / AGAIN_PART;
+        self.paces.charge(now, session, address, cost_bytes);
+        wait_ms
     }
 
     /// A connection is gone: a message that waited for room in its name does not
@@ -403,6 +444,7 @@ fn ack_limits(config: &Config) -> AckLimits {
     AckLimits {
         per_session: config.acks_per_session_max,
         total_bytes: config.acks_total_bytes,
+        answer_bytes: config.relay_answer_bytes_max,
     }
 }
 

@@ -15,6 +15,7 @@ use super::callback::{Answer, GivenUp, Message, Refused};
 use super::conn::{ConnKey, Phase, Role};
 use super::core::Core;
 use super::openers::agree;
+use super::pace::AGAIN_PART;
 
 impl std::convert::From<HubError> for Problem {
     fn from(error: HubError) -> Problem {
@@ -127,11 +128,15 @@ pub fn resume(
     positions: &Positions<'_>,
     asking: Asking,
 ) -> Vec<(std::sync::Arc<str>, crate::hub::Standing)> {
-    let seen: Vec<(&str, Since)> = positions
-        .iter()
+    core.hub.resume(session, &seen(positions), asking)
+}
+
+/// Positions as the hub takes them.
+pub fn seen<'a>(positions: &'a Positions<'_>) -> Vec<(&'a str, Since)> {
+    let positions = positions.iter();
+    positions
         .map(|(channel, since)| (&**channel, *since))
-        .collect();
-    core.hub.resume(session, &seen, asking)
+        .collect()
 }
 
 /// Subscribes a session to a channel.
@@ -149,10 +154,6 @@ pub fn subscribe(
         Err(error) => Reply::Refused(error.into()),
     }
 }
-
-/// What is delivered once more, because a client named a position, counts for this part of
-/// an answer of as many bytes: one that was away for long has much to get, and once.
-const AGAIN_PART: usize = 8;
 
 /// What a reply costs beside its own bytes: what is read from the history for it.
 pub fn cost_bytes(reply: &Reply) -> usize {
@@ -211,7 +212,7 @@ pub fn message(
             let role = conns.get(conn).map(|conn| &conn.role);
             matches!(role, Some(Role::Http(http)) if matches!(http.phase, Phase::Asking))
         };
-        match core.acks.begin(session, id, waiter, asks) {
+        match core.acks.begin(session, address, id, waiter, asks) {
             Known::New(new) => token = Some(new),
             Known::UnderWay => return Said::Later,
             Known::Answered(reply) => return Said::Now(reply),

@@ -323,14 +323,14 @@ fn reading() -> Phase {
 }
 
 /// Answers the held poll of `key` with what its session is owed, unless the
-/// answer to a poll before it is still being written.
+/// answer to a poll before it is still being written, or it has to wait.
 pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
     if core.leaving.is_handed_over() {
         // The next process delivers it.
         return;
     }
     let held = core.conns.get(key).and_then(Conn::held);
-    if held.is_none_or(|held| core.hub.is_batch_out(held.session)) {
+    if held.is_none_or(|held| now.ms < held.not_before_ms || core.hub.is_batch_out(held.session)) {
         return;
     }
     let Some(held) = take_held(core, now, key) else {

@@ -3,22 +3,22 @@
 //!
 //! A bucket for each session, kept as the one moment at which it will be full again. A
 //! message takes its time out of it, and so does each byte of a long answer, or a few
-//! bytes that are sent could make thousands. What long answers take is taken from their
-//! address as well, or it would take as many sessions. Whose bucket is full has no entry,
+//! bytes that are sent could make thousands. Both are taken from their address as well, or
+//! it would take as many sessions. Whose bucket is full has no entry,
 //! so that those that are silent cost nothing. Called by `stream`, which reads no
 //! further while a bucket is empty, and by `polls`, which refuses.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use crate::base::address::{AddressKey, SiteKey};
+use crate::base::address::AddressKey;
 use crate::base::key_map::KeyMap;
-use crate::base::shares::SITE_SHARES;
 use crate::base::time::Time;
 use crate::base::timers::Timers;
 use crate::config::Config;
 use crate::hub::SessionKey;
 use crate::transport::contract::Problem;
 
+use super::address_pace::AddressPaces;
 use super::conn::ConnKey;
 use super::turn::Turn;
 
@@ -32,40 +32,24 @@ const ANSWER_FREE_BYTES: usize = 1024;
 /// How long the entry of a full bucket stays at most, or twice as long.
 const SWEEP_MS: u64 = 60_000;
 
-/// How long an address may go on above its rate, in milliseconds: 80 MB of answers at
-/// the default, enough for a school or a carrier whose browsers all come back at once.
-const ADDRESS_BURST_MS: u64 = 10_000;
+/// What is delivered once more, because a client named a position, counts for this part of
+/// an answer of as many bytes: one that was away for long has much to get, and once.
+pub const AGAIN_PART: usize = 8;
+
+/// So many messages of a session are taken from its address at once: a look for each of
+/// them would cost as much as a short message does.
+const COUNTED_AT_ONCE: u32 = 64;
 
 /// What a session used up.
 struct Spent {
+    /// Whom its messages count for, and how many of them have not been counted there yet.
+    address: Option<AddressKey>,
+    uncounted: u32,
     /// When its bucket will be full again, in microseconds on the monotonic clock.
     full_at_us: u64,
     /// Since when it is held back.
     held_since_ms: Option<u64>,
     told: bool,
-}
-
-/// Who pays for long answers beside the session: its address, and the IPv6 /48 of that,
-/// which has as many shares as it has elsewhere.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Payer {
-    Address(AddressKey),
-    Site(SiteKey),
-}
-
-impl Payer {
-    fn all(address: AddressKey) -> impl Iterator<Item = Payer> {
-        let site = address.site().map(Payer::Site);
-        [Some(Payer::Address(address)), site].into_iter().flatten()
-    }
-
-    /// How much more it may have than an address.
-    fn shares(self) -> u64 {
-        match self {
-            Payer::Address(_) => 1,
-            Payer::Site(_) => SITE_SHARES as u64,
-        }
-    }
 }
 
 /// The buckets that are not full.
@@ -74,12 +58,10 @@ pub struct Paces {
     bucket_us: u64,
     per_second: usize,
     bytes_per_second: usize,
+    per_second_of_address: usize,
     bytes_per_second_of_address: usize,
     spent: KeyMap<SessionKey, Spent>,
-    /// When the bucket of an address or a /48 will be full again, in microseconds.
-    addresses: HashMap<Payer, u64>,
-    /// How many addresses there may be before those of full buckets are dropped.
-    sweep_addresses_at: usize,
+    addresses: AddressPaces,
     /// How many entries there may be before those of full buckets are dropped.
     sweep_at: usize,
     /// When they are dropped, however many there are, if there are any.
@@ -101,10 +83,10 @@ impl Paces {
             bucket_us: token_us.saturating_mul(config.messages_burst_max as u64),
             per_second: config.messages_per_second_max,
             bytes_per_second: config.answer_bytes_per_second_max,
+            per_second_of_address: config.messages_per_second_per_address_max,
             bytes_per_second_of_address: config.answer_bytes_per_second_per_address_max,
             spent: KeyMap::default(),
-            addresses: HashMap::new(),
-            sweep_addresses_at: 64,
+            addresses: AddressPaces::default(),
             sweep_at: 64,
             sweep_ms: None,
             waiting: Timers::default(),
@@ -137,12 +119,7 @@ impl Paces {
     /// its next message is taken; 0 when it need not.
     pub fn wait_ms(&self, now: Time, session: SessionKey, address: Option<AddressKey>) -> u64 {
         let of_session = self.session_wait_ms(now, session);
-        match address {
-            Some(address) if !self.addresses.is_empty() => {
-                of_session.max(self.address_wait_ms(now, address))
-            }
-            _ => of_session,
-        }
+        of_session.max(self.addresses.wait_ms(now, address))
     }
 
     /// Drops the entries of full buckets, when it is time for that.
@@ -150,11 +127,9 @@ impl Paces {
         if self.sweep_ms.is_none_or(|at_ms| at_ms > now.ms) {
             return;
         }
-        let now_us = now.ms * 1_000;
-        self.spent.retain(|_, spent| spent.full_at_us > now_us);
+        self.sweep(now);
         self.spent.shrink_to(2 * self.spent.len());
-        self.addresses.retain(|_, full_at_us| *full_at_us > now_us);
-        self.addresses.shrink_to(2 * self.addresses.len());
+        self.addresses.expire(now);
         self.sweep_ms = (self.entries() > 0).then(|| now.after(SWEEP_MS));
     }
 
@@ -168,15 +143,6 @@ impl Paces {
         self.spent.len() + self.addresses.len()
     }
 
-    fn address_wait_ms(&self, now: Time, address: AddressKey) -> u64 {
-        let full_at_us = Payer::all(address).filter_map(|payer| self.addresses.get(&payer));
-        let full_at_us = full_at_us.copied().max().unwrap_or(0);
-        let used_us = full_at_us.saturating_sub(now.ms * 1_000);
-        used_us
-            .saturating_sub(ADDRESS_BURST_MS * 1_000)
-            .div_ceil(1_000)
-    }
-
     fn session_wait_ms(&self, now: Time, session: SessionKey) -> u64 {
         let Some(spent) = self.spent.get(&session) else {
             return 0;
@@ -186,9 +152,14 @@ impl Paces {
         over_us.div_ceil(1_000)
     }
 
-    /// Takes a token of the session, whether it has one or not.
-    pub fn take(&mut self, now: Time, session: SessionKey) {
-        self.take_us(now, session, self.token_us);
+    /// Takes a token of the session and of its address, whether they have one or not.
+    pub fn take(&mut self, now: Time, session: SessionKey, address: Option<AddressKey>) {
+        self.take_us(now, session, address, self.token_us, 1);
+    }
+
+    fn count_messages(&mut self, now: Time, address: Option<AddressKey>, count: u32) {
+        let cost_us = u64::from(count) * 1_000_000 / self.per_second_of_address as u64;
+        self.addresses.take(now, address, cost_us);
     }
 
     /// Takes what an answer of `bytes` costs, from its session and from its address,
@@ -206,40 +177,66 @@ impl Paces {
             return;
         }
         let cost_us = |per_second: usize| bytes * 1_000_000 / per_second as u64;
-        self.take_us(now, session, cost_us(self.bytes_per_second));
-        let Some(address) = address else {
-            return;
-        };
-        let now_us = now.ms * 1_000;
-        if self.addresses.len() >= self.sweep_addresses_at {
-            self.addresses.retain(|_, full_at_us| *full_at_us > now_us);
-            self.sweep_addresses_at = (2 * self.addresses.len()).max(64);
-            self.addresses.shrink_to(self.sweep_addresses_at);
-        }
+        self.take_us(now, session, address, cost_us(self.bytes_per_second), 0);
         let cost_us = cost_us(self.bytes_per_second_of_address);
-        for payer in Payer::all(address) {
-            let full_at_us = self.addresses.entry(payer).or_insert(0);
-            *full_at_us = (*full_at_us).max(now_us) + cost_us / payer.shares();
+        self.addresses.take(now, address, cost_us);
+    }
+
+    /// Drops the entries of sessions whose buckets are full.
+    fn sweep(&mut self, now: Time) {
+        let now_us = now.ms * 1_000;
+        let mut uncounted = Vec::new();
+        self.spent.retain(|_, spent| {
+            let stays = spent.full_at_us > now_us;
+            if !stays && spent.address.is_some() && spent.uncounted > 0 {
+                uncounted.push((spent.address, spent.uncounted));
+            }
+            stays
+        });
+        // Or many sessions that send little each would be counted for nobody.
+        for (address, count) in uncounted {
+            self.count_messages(now, address, count);
         }
     }
 
-    fn take_us(&mut self, now: Time, session: SessionKey, cost_us: u64) {
+    fn take_us(
+        &mut self,
+        now: Time,
+        session: SessionKey,
+        address: Option<AddressKey>,
+        cost_us: u64,
+        messages: u32,
+    ) {
         let now_us = now.ms * 1_000;
-        if self.spent.len() >= self.sweep_at {
-            self.spent.retain(|_, spent| spent.full_at_us > now_us);
-            self.sweep_at = (2 * self.spent.len()).max(64);
-            self.spent.shrink_to(self.sweep_at);
-        }
-        self.sweep_ms.get_or_insert_with(|| now.after(SWEEP_MS));
-        let spent = self.spent.entry(session).or_insert(Spent {
-            full_at_us: 0,
-            held_since_ms: None,
-            told: false,
+        let mut is_new = false;
+        let spent = self.spent.entry(session).or_insert_with(|| {
+            is_new = true;
+            Spent {
+                address: None,
+                uncounted: 0,
+                full_at_us: 0,
+                held_since_ms: None,
+                told: false,
+            }
         });
         if spent.full_at_us <= now_us {
             (spent.full_at_us, spent.held_since_ms, spent.told) = (now_us, None, false);
         }
         spent.full_at_us += cost_us;
+        spent.address = address;
+        spent.uncounted += messages;
+        if spent.uncounted >= COUNTED_AT_ONCE {
+            let count = std::mem::take(&mut spent.uncounted);
+            self.count_messages(now, address, count);
+        }
+        if is_new {
+            self.sweep_ms.get_or_insert_with(|| now.after(SWEEP_MS));
+            if self.spent.len() > self.sweep_at {
+                self.sweep(now);
+                self.sweep_at = (2 * self.spent.len()).max(64);
+                self.spent.shrink_to(self.sweep_at);
+            }
+        }
     }
 
     /// Takes a token for a request.
@@ -255,7 +252,7 @@ impl Paces {
         if self.wait_ms(now, session, address) > 0 {
             return Err(self.too_fast("The message was not taken: send it again in a moment."));
         }
-        self.take(now, session);
+        self.take(now, session, address);
         Ok(())
     }
 
@@ -271,7 +268,7 @@ impl Paces {
         address: Option<AddressKey>,
     ) -> Result<(), Problem> {
         let of_session = session.map_or(0, |session| self.session_wait_ms(now, session));
-        let of_address = address.map_or(0, |address| self.address_wait_ms(now, address));
+        let of_address = self.addresses.wait_ms(now, address);
         match of_session.max(of_address) {
             0 => Ok(()),
             _ => Err(self.too_fast("Connect again in a moment.")),
@@ -293,11 +290,12 @@ impl Paces {
 
     fn too_fast(&self, what_then: &str) -> Problem {
         let (most, most_bytes) = (self.per_second, self.bytes_per_second);
+        let (all, all_bytes) = (self.per_second_of_address, self.bytes_per_second_of_address);
         Problem::temporary(
             429,
             "messages_per_second_max",
             format!(
-                "You send more than {most} messages a second, or ask for more than {most_bytes} bytes of answers a second. {what_then}"
+                "You send more than {most} messages a second, or ask for more than {most_bytes} bytes of answers a second; or all of your address more than {all}, or for more than {all_bytes} bytes. {what_then}"
             ),
         )
     }
@@ -334,6 +332,49 @@ mod tests {
     }
 
     #[test]
+    fn messages_of_many_sessions_take_from_their_address() {
+        let config = Config {
+            messages_per_second_per_address_max: 1_000,
+            ..Config::default()
+        };
+        let mut paces = Paces::new(&config);
+        let mut now = Time::default().plus(1_000);
+        let address = AddressKey::of("192.0.2.1".parse().unwrap());
+        let other = AddressKey::of("192.0.2.2".parse().unwrap());
+        // Ten seconds' worth at once, of sessions that are far from their own limit.
+        let mut taken = 0;
+        for number in 1..=1_000 {
+            let session = Key::from_u64(number);
+            while taken < 64_000 && paces.spend(now, session, address).is_ok() {
+                taken += 1;
+                if taken % 640 == 0 {
+                    break;
+                }
+            }
+        }
+        assert_eq!(taken, 64 * 157, "10,000, and what was begun");
+        let fresh = Key::from_u64(2_000);
+        assert_eq!(paces.wait_ms(now, fresh, address), 48);
+        assert_eq!(paces.wait_ms(now, fresh, other), 0);
+        assert_eq!(paces.wait_ms(now, fresh, None), 0);
+        now = now.plus(48);
+        assert_eq!(paces.wait_ms(now, fresh, address), 0);
+        // Of those that send little each, all is counted when they are dropped.
+        for number in 3_000..4_000 {
+            for _ in 0..63 {
+                paces.take(now, Key::from_u64(number), address);
+            }
+            now = now.plus(7);
+        }
+        let wait_ms = paces.wait_ms(now, fresh, address);
+        assert!(wait_ms > 40_000, "{wait_ms}");
+        for number in 5_000..5_500 {
+            (0..100).for_each(|_| paces.take(now, Key::from_u64(number), None));
+        }
+        assert_eq!(paces.wait_ms(now, fresh, None), 0);
+    }
+
+    #[test]
     fn a_stream_that_waits_has_one_timer() {
         let mut paces = Paces::new(&Config::default());
         let now = Time::default();
@@ -367,7 +408,7 @@ mod tests {
             paces.charge(now, session, address, ANSWER_FREE_BYTES);
         }
         assert_eq!(paces.wait_ms(now, session, address), 0);
-        assert!(paces.addresses.is_empty());
+        assert!(paces.addresses.len() == 0);
         // Ten seconds' worth at once, and from there on the rate.
         let of_100_kb = ANSWER_FREE_BYTES + 100_000;
         (0..10).for_each(|_| paces.charge(now, session, address, of_100_kb));

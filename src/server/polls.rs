@@ -6,7 +6,7 @@
 //! by the router, and by the server when a held poll is due.
 
 use crate::base::time::Time;
-use crate::hub::{Asking, Opener, SessionKey};
+use crate::hub::{Opener, SessionKey};
 use crate::transport::contract::{
     Answer, Asked, Call, Command, Ending, Poll, Polling, Problem, Reply, Unusable,
 };
@@ -332,18 +332,14 @@ fn hold(
     if poll.modern {
         core.hub.set_modern(session);
     }
-    if let Some(batch) = asked.batch {
-        core.hub.acknowledge(session, batch);
-    }
-    if let Some(positions) = &asked.positions {
-        dispatch::resume(core, session, positions, Asking::Poll);
-    }
+    let wait_ms = catch_up(core, now, key, session, &asked);
     let most_ms = core.config.poll_hold_ms;
     let held = Held {
         session,
         // An answer without a body cannot be begun with a blank.
         endless: context.polling.blanks && !poll.modern && !context.framing.head_only,
         due_ms: now.after(asked.wait_ms.unwrap_or(most_ms).min(most_ms)),
+        not_before_ms: if wait_ms > 0 { now.after(wait_ms) } else { 0 },
         poll,
         context,
         numbered: asked.batch.is_some(),
@@ -353,6 +349,24 @@ fn hold(
     core.stats.polls += 1;
     core.set_phase(now, key, Phase::Polling(Box::new(held)));
     fanout::deliver(core, now, session);
+}
+
+/// Sets the session's cursors to what the poll says of what its client has got. How long the
+/// answer has to wait, in milliseconds, because too much was asked for that was delivered
+/// already; 0 nearly always.
+fn catch_up(
+    core: &mut Core,
+    now: Time,
+    key: ConnKey,
+    session: SessionKey,
+    asked: &Asked<'_>,
+) -> u64 {
+    let positions = asked.positions.as_ref().map(dispatch::seen);
+    let again_bytes = core
+        .hub
+        .catch_up(session, asked.batch, positions.as_deref());
+    let address = core.conns.get(key).and_then(|conn| conn.address);
+    core.pace_again(now, session, address, again_bytes)
 }
 
 /// Answers a held poll that has nothing to deliver.
@@ -373,11 +387,20 @@ pub fn end(core: &mut Core, now: Time, key: ConnKey, held: Held, ending: Ending)
     }
 }
 
-/// A held poll is due: it is answered empty, or, if it is held without limit, kept alive.
+/// A held poll is due: it is answered empty, or, if it is held without limit, kept alive. Or
+/// it may be answered now with what it was given before.
 pub fn due(core: &mut Core, now: Time, key: ConnKey) {
     let Some(mut held) = fanout::take_held(core, now, key) else {
         return;
     };
+    if now.ms < held.due_ms {
+        // It has waited for what it is given again.
+        let session = held.session;
+        held.not_before_ms = 0;
+        core.stats.polls += 1;
+        core.set_phase(now, key, Phase::Polling(Box::new(held)));
+        return fanout::deliver(core, now, session);
+    }
     if !held.endless {
         return end(core, now, key, held, Ending::Held);
     }

@@ -133,7 +133,7 @@ fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
                 let waits = consumed == 0 && event.is_none();
                 if let Some(event) = event {
                     if paced {
-                        core.paces.take(now, session);
+                        core.paces.take(now, session, address);
                     }
                     handle(core, now, key, event);
                 }

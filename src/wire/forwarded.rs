@@ -50,31 +50,56 @@ impl Network {
     }
 }
 
-/// The address that a trusted proxy passed the request on for: the last one that
-/// is none of a trusted proxy itself. `None` if there is none, or what stands
-/// in its place is no address.
-pub fn client(headers: &Headers<'_>, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
-    let common: Vec<&str> = headers.get_all("X-Forwarded-For").collect();
-    if !common.is_empty() {
-        return last(&common, is_trusted, address);
-    }
-    let standard: Vec<&str> = headers.get_all("Forwarded").collect();
-    last(&standard, is_trusted, |element| address(node(element)?))
+/// Whom a request was passed on for, as the proxies say that are trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// They say nothing of it, or name trusted proxies alone.
+    Unsaid,
+    /// The last address that is none of a trusted proxy itself.
+    Named(IpAddr),
+    /// In its place stands no address, or the two fields name different ones.
+    Nameless,
 }
 
+/// Whom a trusted proxy passed the request on for. A proxy adds to one of the two fields,
+/// as a rule, and passes on what a visitor has put in the other: of two that differ,
+/// nobody can tell which is made up, so neither is believed.
+pub fn client(headers: &Headers<'_>, is_trusted: impl Fn(IpAddr) -> bool) -> Client {
+    let common: Vec<&str> = headers.get_all("X-Forwarded-For").collect();
+    let standard: Vec<&str> = headers.get_all("Forwarded").collect();
+    match (
+        last(&common, &is_trusted, whole),
+        last(&standard, &is_trusted, node),
+    ) {
+        (Client::Unsaid, said) | (said, Client::Unsaid) => said,
+        (one, other) if one == other => one,
+        _ => Client::Nameless,
+    }
+}
+
+/// The client by one of the fields; `node` finds in an element who is named, if one is.
 fn last(
     values: &[&str],
     is_trusted: impl Fn(IpAddr) -> bool,
-    read: impl Fn(&str) -> Option<IpAddr>,
-) -> Option<IpAddr> {
+    node: impl Fn(&str) -> Option<&str>,
+) -> Client {
     let elements = values.iter().rev().flat_map(|value| value.rsplit(','));
     for element in elements {
-        let address = read(element.trim())?;
-        if !is_trusted(address) {
-            return Some(address);
+        let Some(node) = node(element.trim()) else {
+            return Client::Unsaid;
+        };
+        match address(node) {
+            None => return Client::Nameless,
+            Some(address) if is_trusted(address) => {}
+            Some(address) => return Client::Named(address),
         }
     }
-    None
+    Client::Unsaid
+}
+
+/// An element of `X-Forwarded-For` is the node.
+fn whole(element: &str) -> Option<&str> {
+    Some(element)
 }
 
 /// The node of `for=` in an element of `Forwarded` (RFC 7239, 4 and 5.2).
@@ -138,7 +163,11 @@ mod tests {
             panic!("a request: {fields:?}");
         };
         let own = Network::parse("10.0.0.0/8").unwrap();
-        client(&request.headers, |address| own.contains(address)).map(|ip| ip.to_string())
+        match client(&request.headers, |address| own.contains(address)) {
+            Client::Unsaid => None,
+            Client::Nameless => Some("nameless".to_owned()),
+            Client::Named(address) => Some(address.to_string()),
+        }
     }
 
     #[test]
@@ -163,17 +192,35 @@ mod tests {
                 Some("2001:db8::1"),
             ),
             ("X-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n", None),
-            ("X-Forwarded-For: 1.2.3.4, nonsense\r\n", None),
-            ("X-Forwarded-For: 1.2.3.4, unknown\r\n", None),
-            ("X-Forwarded-For: 1.2.3.4,\r\n", None),
+            ("X-Forwarded-For: 1.2.3.4, nonsense\r\n", Some("nameless")),
+            ("X-Forwarded-For: 1.2.3.4, unknown\r\n", Some("nameless")),
+            ("X-Forwarded-For: 1.2.3.4,\r\n", Some("nameless")),
             ("Forwarded: for=1.2.3.4;proto=http\r\n", Some("1.2.3.4")),
             (
                 "Forwarded: for=9.9.9.9, proto=https; For=\"[2001:db8::1]:55\", for=10.0.0.1\r\n",
                 Some("2001:db8::1"),
             ),
-            ("Forwarded: for=_hidden\r\n", None),
+            ("Forwarded: for=_hidden\r\n", Some("nameless")),
+            ("Forwarded: proto=https;host=a\r\n", None),
+            // One of them the visitor may have made up.
             (
                 "Forwarded: for=9.9.9.9\r\nX-Forwarded-For: 1.2.3.4\r\n",
+                Some("nameless"),
+            ),
+            (
+                "X-Forwarded-For: nonsense\r\nForwarded: for=9.9.9.9\r\n",
+                Some("nameless"),
+            ),
+            (
+                "Forwarded: for=8.8.8.8, for=1.2.3.4\r\nX-Forwarded-For: 9.9.9.9, 1.2.3.4\r\n",
+                Some("1.2.3.4"),
+            ),
+            (
+                "Forwarded: proto=https\r\nX-Forwarded-For: 1.2.3.4\r\n",
+                Some("1.2.3.4"),
+            ),
+            (
+                "Forwarded: for=1.2.3.4\r\nX-Forwarded-For: 10.0.0.1\r\n",
                 Some("1.2.3.4"),
             ),
         ] {

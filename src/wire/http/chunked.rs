@@ -172,13 +172,49 @@ fn read_size_line(rest: &[u8]) -> Result<Option<(u64, usize)>, HttpError> {
     Ok(Some((size, length + 2)))
 }
 
-/// Whether `bytes` are nothing, or `;name...` with no control characters (RFC
-/// 9112, 7.1.1). White space before the `;` is "bad" there, and refused here.
-fn is_extensions(bytes: &[u8]) -> bool {
-    match bytes {
-        [] => true,
-        [b';', first, ..] => is_token_byte(*first) && is_field_value(bytes),
-        _ => false,
+/// Whether `bytes` are extensions: any number of `;name`, `;name=token` or
+/// `;name="quoted"` (RFC 9112, 7.1.1). White space around them is "bad" there, and
+/// refused here.
+fn is_extensions(mut bytes: &[u8]) -> bool {
+    while let Some(rest) = bytes.strip_prefix(b";") {
+        let Some(behind) = skip_token(rest) else {
+            return false;
+        };
+        bytes = behind;
+        if let Some(value) = behind.strip_prefix(b"=") {
+            let behind = match value.strip_prefix(b"\"") {
+                Some(quoted) => skip_quoted(quoted),
+                None => skip_token(value),
+            };
+            let Some(behind) = behind else {
+                return false;
+            };
+            bytes = behind;
+        }
+    }
+    bytes.is_empty()
+}
+
+/// What stands behind the token at the start of `bytes`; `None` if none is there.
+fn skip_token(bytes: &[u8]) -> Option<&[u8]> {
+    let length = bytes
+        .iter()
+        .take_while(|byte| is_token_byte(**byte))
+        .count();
+    (length > 0).then_some(&bytes[length..])
+}
+
+/// What stands behind the quote that ends the quoted string (RFC 9110, 5.6.4), whose first
+/// quote is read; `None` if it has no end, or a control character in it.
+fn skip_quoted(mut bytes: &[u8]) -> Option<&[u8]> {
+    loop {
+        bytes = match bytes {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', escaped, rest @ ..] if is_field_value(&[*escaped]) => rest,
+            [b'\\', ..] => return None,
+            [byte, rest @ ..] if is_field_value(&[*byte]) => rest,
+            _ => return None,
+        };
     }
 }
 
@@ -253,6 +289,10 @@ mod tests {
             Ok(Some((b"0123\r\n6789", 20))),
         );
         check(b"1;a=\"b c\";d\r\nx\r\n0;e\r\n\r\n", Ok(Some((b"x", 23))));
+        check(
+            b"1;a=\"b\\\"c\";d=e;f=\"\"\r\nx\r\n0\r\n\r\n",
+            Ok(Some((b"x", 29))),
+        );
         check(b"0\r\nA: b\r\nC:\r\n\r\n", Ok(Some((b"", 15))));
         check(b"5\r\nhel", Ok(None));
         check(b"0\r\n\r", Ok(None));
@@ -272,6 +312,14 @@ mod tests {
             b"1;\r\nx\r\n",
             b"1; a\r\nx\r\n",
             b"1;a\0\r\nx\r\n",
+            b"1;a=\"b\r\nx\r\n",
+            b"1;a=\"b\\\"\r\nx\r\n",
+            b"1;a=\"b\\\r\nx\r\n",
+            b"1;a=\"b\0\"\r\nx\r\n",
+            b"1;a=\"b\"c\r\nx\r\n",
+            b"1;a=b\"c\"\r\nx\r\n",
+            b"1;a=\r\nx\r\n",
+            b"1;a;\r\nx\r\n",
             b"1_0\r\nx\r\n",
             b"g\r\nx\r\n",
             b"00000000000000001\r\nx\r\n",
