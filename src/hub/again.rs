@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 
 use crate::base::names::Offset;
 
-use super::hub::Hub;
 use super::session::{SessionKey, Stream};
+use super::state::Hub;
 use super::values::{Asking, Seen};
 
 /// Where a session's cursors stand.

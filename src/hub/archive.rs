@@ -21,6 +21,7 @@ use super::promises::Promises;
 use super::restore::Restored;
 use super::retention::{Ages, Retention};
 use super::session::SessionKey;
+use super::snapshot::{CHANNEL_BYTES, SavedChannel};
 use super::sparing::{Sparing, first_polled};
 use super::tables::Tables;
 use super::unread::Unread;
@@ -285,17 +286,7 @@ impl Archive {
         if self.sequence >= 1 << 62 || self.watermark > self.sequence {
             return Err(Damaged);
         }
-        let (ages, promises) = (&mut self.ages, &mut self.promises);
-        let sequence = self.sequence;
-        let channels = tables.restore_channels(
-            now,
-            record,
-            sequence,
-            self.frame_header,
-            &self.retention,
-            ages,
-            promises,
-        )?;
+        let channels = self.restore_channels(tables, now, record)?;
         tables.restore_sessions(record, &channels, |tables, session| {
             if tables.sessions.len() < limits.sessions {
                 let key = tables.restore_session(session, &channels);
@@ -308,6 +299,33 @@ impl Archive {
         // Only now is it known which of them anybody reads.
         self.tidy(tables, now, channels);
         Ok(tables.restored())
+    }
+
+    fn restore_channels(
+        &mut self,
+        tables: &mut Tables,
+        now: Time,
+        record: &mut Record<'_>,
+    ) -> Result<Vec<Key<Channel>>, Damaged> {
+        debug_assert!(tables.channels.is_empty() && tables.sessions.is_empty());
+        let count = record.count(CHANNEL_BYTES)?;
+        let mut keys = Vec::with_capacity(count);
+        for _ in 0..count {
+            let saved = SavedChannel::decode(record, now, self.sequence, self.frame_header)?;
+            let left_ms = saved.promised_unix_ms.saturating_sub(now.unix_ms);
+            let rule = self.retention.rule_for(&saved.name, saved.direct);
+            let key = tables.restore_channel(saved, rule)?;
+            let channel = tables.channels.get_mut(key).ok_or(Damaged)?;
+            self.ages.appended(key, channel, 0);
+            if left_ms > 0 {
+                // Not longer than if it were promised now: the wall clock may have been set back.
+                let most_ms = self.retention.keep(rule.into()).ttl_ms;
+                let until_ms = now.after(left_ms.min(most_ms));
+                self.promises.make(until_ms, key, channel);
+            }
+            keys.push(key);
+        }
+        Ok(keys)
     }
 
     /// Nothing was ever published, in a life of its own.

@@ -9,6 +9,12 @@
 //! The promise: every session is given what it subscribed to in the order in
 //! which the hub accepted it, across channels, each once, or the gap is
 //! returned by [`Hub::take_gap`]. Called by the server.
+//!
+//! Where to look: what a channel keeps, `segment` to `unread`; who reads what, `tables`;
+//! both together, `archive` and `state`. What can be done with the hub stands in one file
+//! for each purpose: `sessions`, `subscriptions` (with `positions`), `publishing`,
+//! `reading` (with `again`), `saving`. An answer that may be lost is `batches`; what is
+//! kept for readers that keep up is `sparing`; what one address may hold is `shares`.
 
 mod segment;
 mod log;
@@ -31,7 +37,7 @@ mod snapshot;
 mod restore;
 mod archive;
 mod counts;
-mod hub;
+mod state;
 mod sessions;
 mod reading;
 mod positions;
@@ -52,10 +58,10 @@ mod share_tests;
 #[cfg(test)]
 mod sparing_tests;
 
-pub use hub::Hub;
 pub use log::{FrameHeader, Publication};
 pub use pending::Run;
 pub use restore::Restored;
 pub use retention::{Keep, LOG_FLOOR, Retention};
 pub use session::{Opener, Session, SessionKey, Stream};
+pub use state::Hub;
 pub use values::{Asking, Gap, Head, HubError, HubLimits, Published, Seen, Standing, Whereabouts};

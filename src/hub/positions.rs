@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::base::names::{Position, Since};
 
 use super::channel::Channel;
-use super::hub::Hub;
 use super::session::SessionKey;
+use super::state::Hub;
 
 use super::values::{Asking, Standing};
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::base::names::{Epoch, Offset};
 use crate::base::time::Time;
 
-use super::hub::Hub;
 use super::session::SessionKey;
+use super::state::Hub;
 use super::values::{HubError, Published, Whereabouts};
 
 impl Hub {

@@ -11,10 +11,10 @@ use crate::base::names::{Offset, Position};
 use crate::base::time::Time;
 
 use super::batches::{Batches, Mark};
-use super::hub::Hub;
 use super::pass::Step;
 use super::pending::{Pending, Run};
 use super::session::{SessionKey, Stream};
+use super::state::Hub;
 use super::values::Gap;
 
 /// How many readers that are owed nothing are looked at for one that is given out: about

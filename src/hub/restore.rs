@@ -11,11 +11,8 @@ use crate::base::slots::Key;
 use crate::base::time::Time;
 
 use super::channel::Channel;
-use super::log::FrameHeader;
-use super::promises::Promises;
-use super::retention::{Ages, Retention};
 use super::session::{Session, SessionKey};
-use super::snapshot::{CHANNEL_BYTES, SESSION_BYTES, SavedChannel, SavedSession, encode_channel};
+use super::snapshot::{SESSION_BYTES, SavedChannel, SavedSession, encode_channel};
 use super::tables::Tables;
 
 /// What a hub was restored with.
@@ -53,46 +50,25 @@ impl Tables {
         }
     }
 
-    /// Reads the channels of a hub that accepted `sequence` publications, and
-    /// makes them, trimmed to the limits of one channel each.
+    /// Makes a channel that was read, kept by the rule of this number.
     ///
     /// # Errors
-    /// No hub can have written them. Some may be made then.
-    pub fn restore_channels(
+    /// There is one of that name.
+    pub fn restore_channel(
         &mut self,
-        now: Time,
-        record: &mut Record<'_>,
-        sequence: u64,
-        frame_header: FrameHeader,
-        retention: &Retention,
-        ages: &mut Ages,
-        promises: &mut Promises,
-    ) -> Result<Vec<Key<Channel>>, Damaged> {
-        debug_assert!(self.channels.is_empty() && self.sessions.is_empty());
-        let count = record.count(CHANNEL_BYTES)?;
-        let mut keys = Vec::with_capacity(count);
-        for _ in 0..count {
-            let saved = SavedChannel::decode(record, now, sequence, frame_header)?;
-            if !saved.direct && self.names.contains_key(&saved.name) {
-                return Err(Damaged);
-            }
-            let rule = retention.rule_for(&saved.name, saved.direct);
-            let key = self.create(saved.name, saved.epoch, saved.direct, rule);
-            if let Some(channel) = self.channels.get_mut(key) {
-                channel.log = saved.log;
-                channel.touched = saved.touched;
-                channel.passed = channel.log.next();
-                ages.appended(key, channel, 0);
-                let left_ms = saved.promised_unix_ms.saturating_sub(now.unix_ms);
-                if left_ms > 0 {
-                    // Not longer than if it were promised now: the wall clock may have been set back.
-                    let most_ms = retention.keep(rule.into()).ttl_ms;
-                    promises.make(now.after(left_ms.min(most_ms)), key, channel);
-                }
-            }
-            keys.push(key);
+        saved: SavedChannel,
+        rule: u8,
+    ) -> Result<Key<Channel>, Damaged> {
+        if !saved.direct && self.names.contains_key(&saved.name) {
+            return Err(Damaged);
         }
-        Ok(keys)
+        let key = self.create(saved.name, saved.epoch, saved.direct, rule);
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.log = saved.log;
+            channel.touched = saved.touched;
+            channel.passed = channel.log.next();
+        }
+        Ok(key)
     }
 
     /// Reads the sessions, whose channels have these keys, and gives each to `make`.

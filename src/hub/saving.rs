@@ -5,8 +5,8 @@
 use crate::base::record::{Damaged, Record, Writer};
 use crate::base::time::Time;
 
-use super::hub::Hub;
 use super::restore::Restored;
+use super::state::Hub;
 
 impl Hub {
     /// Writes logs, epochs and sessions with their cursors to `out`. What was

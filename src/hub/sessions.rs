@@ -6,8 +6,8 @@ use crate::base::address::AddressKey;
 use crate::base::names::SessionId;
 use crate::base::time::Time;
 
-use super::hub::Hub;
 use super::session::{Opener, Rest, Session, SessionKey, Stream};
+use super::state::Hub;
 use super::values::HubError;
 
 impl Hub {

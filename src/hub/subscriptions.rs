@@ -4,8 +4,8 @@
 
 use crate::base::names::Since;
 
-use super::hub::Hub;
 use super::session::SessionKey;
+use super::state::Hub;
 use super::values::{HubError, Standing};
 
 impl Hub {
