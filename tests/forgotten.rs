@@ -186,3 +186,33 @@ fn nothing_is_kept_of_channels_that_are_gone() {
         assert_eq!(count(&server, name), 0, "{name}");
     }
 }
+
+/// Polls that wait for nothing, or for a moment, one after the other.
+#[test]
+fn a_connection_has_few_timers_however_often_it_polls() {
+    let mut server = Driven::new();
+    let post = |body: &str| {
+        let body = format!("data={body}");
+        let length = body.len();
+        let head = "POST /chloe/xhr HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain";
+        format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    let key = server.receive(&post(r#"{"type":"connect","version":1,"positions":{}}"#));
+    let mut answer = Open::default();
+    server.flush(&mut answer);
+    let answer = String::from_utf8(answer.0).unwrap();
+    let session = answer.split("\"sessionId\":\"").nth(1).unwrap();
+    let session = session[..32].to_owned();
+    for number in 0..1_000 {
+        let wait_ms = number % 3 * 20;
+        let poll = format!(
+            r#"{{"type":"poll","version":1,"sessionId":"{session}","positions":{{}},"wait":{wait_ms}}}"#
+        );
+        receive(&mut server, key, post(&poll).as_bytes());
+        server.pass(70);
+        let mut answer = Open::default();
+        server.flush(&mut answer);
+        assert!(answer.0.starts_with(b"HTTP/1.1 200"), "{number}");
+        assert!(count(&server, "connection_timers") <= 4, "{number}");
+    }
+}

@@ -3,13 +3,61 @@
 //! A deadline is kept under the tick it falls in (rounded up), so everything
 //! due within one tick wakes the loop once. An entry is not taken back: its
 //! owner remembers its true deadline, and on an early call sets it again
-//! ("lazily re-armed"). So each owner keeps at most one entry here however
-//! often its deadline moves. Called by the server.
+//! ("lazily re-armed"). An owner whose deadline also moves ahead remembers its
+//! entries in an [`Alarm`], so that it has few of them however often that happens.
+//! Called by the hub and the server.
 
 use std::collections::BTreeMap;
 
 /// How finely deadlines are told apart, in milliseconds.
 pub const TICK_MS: u64 = 16;
+
+/// The two earliest entries that an owner has in the timers: as ticks, which 32 bits
+/// count for two years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    next: u32,
+    then: u32,
+}
+
+/// No entry.
+const NEVER: u32 = u32::MAX;
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Alarm {
+            next: NEVER,
+            then: NEVER,
+        }
+    }
+}
+
+impl Alarm {
+    /// Whether an entry has to be set for a deadline at `at_ms`, which is noted as set
+    /// then; else one that is there comes in time.
+    pub fn set(&mut self, at_ms: u64) -> bool {
+        let tick = tick_of(at_ms);
+        let earlier = tick < self.next;
+        if earlier {
+            (self.next, self.then) = (tick, self.next);
+        }
+        earlier
+    }
+
+    /// An entry of the owner came up. False if the owner has no entry that is due: it is
+    /// of before the deadline moved ahead. Set anew, each would live on.
+    pub fn take(&mut self, now_ms: u64) -> bool {
+        let due = u64::from(self.next) * TICK_MS <= now_ms && self.next != NEVER;
+        if due {
+            (self.next, self.then) = (self.then, NEVER);
+        }
+        due
+    }
+}
+
+fn tick_of(at_ms: u64) -> u32 {
+    u32::try_from(at_ms.div_ceil(TICK_MS)).map_or(NEVER - 1, |tick| tick.min(NEVER - 1))
+}
 
 /// Deadlines of things named by `K`.
 #[derive(Debug)]
@@ -72,6 +120,36 @@ impl<K> Timers<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A deadline that moves ahead again and again, and back.
+    #[test]
+    fn an_owner_has_few_entries_however_its_deadline_moves() {
+        let (mut timers, mut alarm) = (Timers::default(), Alarm::default());
+        let mut now_ms = 0;
+        for step in 0..10_000u64 {
+            for at_ms in [now_ms + 75_000, now_ms + 10_000, now_ms + step % 3 * 20] {
+                if alarm.set(at_ms) {
+                    timers.set(at_ms, ());
+                }
+            }
+            now_ms += 70;
+            while let Some(due) = timers.take_due(now_ms) {
+                due.iter().for_each(|()| _ = alarm.take(now_ms));
+            }
+            assert!(timers.len() <= 10, "step {step}: {}", timers.len());
+        }
+    }
+
+    #[test]
+    fn an_alarm_knows_what_it_waits_for() {
+        let mut alarm = Alarm::default();
+        assert!(!alarm.take(u64::MAX));
+        assert!(alarm.set(1_000) && !alarm.set(2_000) && alarm.set(500));
+        assert!(!alarm.take(400) && alarm.take(512));
+        assert!(!alarm.set(1_000), "it is there yet");
+        assert!(alarm.take(1_008) && !alarm.take(1_008));
+        assert!(alarm.set(2_000));
+    }
 
     #[test]
     fn nothing_fires_early_and_a_tick_fires_at_once() {

@@ -161,7 +161,7 @@ impl Archive {
         let gone = oldest.and_then(|key| tables.remove(key));
         if let Some(channel) = &gone {
             self.made_room += 1;
-            self.went(channel);
+            self.went(tables, channel);
         }
         gone.is_some()
     }
@@ -425,7 +425,7 @@ impl Archive {
     fn free_if_idle(&mut self, tables: &mut Tables, key: Key<Channel>) -> bool {
         let gone = tables.remove_if_idle(key);
         if let Some(channel) = &gone {
-            self.went(channel);
+            self.went(tables, channel);
             if tables.channels.is_empty() {
                 // What is left in the queue is of channels that are gone.
                 self.unread = Unread::default();
@@ -434,8 +434,8 @@ impl Archive {
         gone.is_some() || tables.channels.get(key).is_none()
     }
 
-    fn went(&mut self, channel: &Channel) {
-        self.ages.forget(channel);
+    fn went(&mut self, tables: &mut Tables, channel: &Channel) {
+        self.ages.forget(channel, &mut tables.channels);
         self.sparing.forget(channel);
         // A session's own channel is asked for by nobody else.
         if !channel.direct {

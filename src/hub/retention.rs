@@ -90,6 +90,9 @@ impl Retention {
 /// Channels by the age of the oldest that they hold.
 type Heap = BinaryHeap<Reverse<(u64, Key<Channel>)>>;
 
+/// Entries beyond twice the channels there are, at which those of no use are dropped.
+const SLACK: usize = 64;
+
 /// The ages of what is held, oldest first, for each rule.
 pub struct Ages {
     heaps: Vec<Heap>,
@@ -167,9 +170,15 @@ impl Ages {
         None
     }
 
-    /// Forgets the log of a channel that is about to go.
-    pub fn forget(&mut self, channel: &Channel) {
+    /// Forgets the log of a channel that has gone. When most entries are of channels that
+    /// went, as those of sessions that are told something once, they are dropped.
+    pub fn forget(&mut self, channel: &Channel, channels: &mut Slots<Channel>) {
         self.total -= channel.log.size();
+        let heap = &mut self.heaps[usize::from(channel.rule)];
+        if heap.len() > 2 * channels.len() + SLACK {
+            heap.retain(|Reverse((_, key))| channels.get(*key).is_some());
+            heap.shrink_to(2 * heap.len() + SLACK);
+        }
     }
 
     /// The rule whose oldest entry is to be looked at: what is too old goes

@@ -158,6 +158,20 @@ fn publishers_wait_for_who_polls_and_not_for_long() {
 }
 
 #[test]
+fn sessions_that_are_told_something_once_leave_nothing_behind() {
+    let mut world = world(1 << 20);
+    for stream in 0..5_000 {
+        let key = world.awake(stream);
+        world.publish_to(key, "welcome");
+        world.readers();
+        world.hub.close(key);
+        let counts = world.hub.counts();
+        let timed = counts.iter().find(|(name, _)| *name == "channels_timed");
+        assert!(timed.unwrap().1 <= 100, "{timed:?}");
+    }
+}
+
+#[test]
 fn nothing_is_counted_of_a_channel_that_is_gone() {
     let mut world = world(1 << 20);
     let key = world.awake(1);

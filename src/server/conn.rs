@@ -8,6 +8,7 @@ use crate::base::buffer::Buffer;
 use crate::base::outbox::Outbox;
 use crate::base::slots::Key;
 use crate::base::time::Time;
+use crate::base::timers::Alarm;
 use crate::config::Config;
 use crate::hub::SessionKey;
 use crate::transport::contract::{Poll, Polling};
@@ -45,8 +46,8 @@ pub struct Conn {
     pub input_counted: bool,
     /// So is what waits in its outbox.
     pub output_counted: bool,
-    /// The earliest entry it has in the server's timers.
-    pub timer_ms: u64,
+    /// The entries it has in the server's timers.
+    pub alarm: Alarm,
     /// Since when what is to be written waits for the socket, bytes that it took
     /// meanwhile counted in favour of it; `u64::MAX` when nothing waits.
     pub waits_since_ms: u64,
@@ -208,7 +209,7 @@ impl Conn {
             paused: false,
             input_counted: false,
             output_counted: false,
-            timer_ms: u64::MAX,
+            alarm: Alarm::default(),
             waits_since_ms: u64::MAX,
             address: None,
         }

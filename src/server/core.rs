@@ -258,9 +258,8 @@ impl Core {
     pub fn arm(&mut self, key: ConnKey) {
         if let Some(conn) = self.conns.get_mut(key)
             && let Some(at_ms) = conn.deadline_ms(&self.config)
-            && at_ms < conn.timer_ms
+            && conn.alarm.set(at_ms)
         {
-            conn.timer_ms = at_ms;
             self.timers.set(at_ms, key);
         }
     }

@@ -85,12 +85,9 @@ fn late(core: &mut Core, now: Time, key: ConnKey) {
     let Some(conn) = core.conns.get_mut(key) else {
         return;
     };
-    if conn.timer_ms > now.ms {
-        // Left over from before the deadline moved ahead: another will come.
-        // Set anew, each would live on, and they would be ever more.
+    if !conn.alarm.take(now.ms) {
         return;
     }
-    conn.timer_ms = u64::MAX;
     if conn
         .deadline_ms(&core.config)
         .is_none_or(|at_ms| at_ms > now.ms)

@@ -39,7 +39,7 @@ pub struct Picture {
     pub sessions_let_go: u64,
     pub channels_let_go: u64,
     pub log_bytes: usize,
-    /// Answers and rests of frames that wait for their sockets.
+    /// Answers and rests of frames that wait for their sockets, above a small size.
     pub outbox_bytes: usize,
     /// Requests, frames and messages that are not whole, above a small size.
     pub input_bytes: usize,

@@ -165,7 +165,7 @@ pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Resp
         sessions_let_go,
         channels_let_go,
         log_bytes: core.hub.log_bytes(),
-        outbox_bytes: core.conns.iter().map(|(_, conn)| conn.outbox.len()).sum(),
+        outbox_bytes: core.memory.output.total(),
         input_bytes: core.memory.input.total(),
         relay_queued: core.callbacks.queued(),
         relay_waiting: core.callbacks.waiting(),
