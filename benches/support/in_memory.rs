@@ -223,7 +223,7 @@ impl InMemory {
 
     /// The rest of a turn, as the event loop does it, but without a cap on writes.
     fn flush(&mut self, now: Time) {
-        if self.server.poll_timeout().is_some_and(|due| due <= now.ms) {
+        while self.server.poll_timeout().is_some_and(|due| due <= now.ms) {
             self.server.handle_timeout(now);
         }
         self.act();

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// How finely deadlines are told apart, in milliseconds.
 pub const TICK_MS: u64 = 16;
 
+/// The most that is taken out at once.
+pub const BATCH: usize = 1_024;
+
 /// The two earliest entries that an owner has in the timers: as ticks, which 32 bits
 /// count for two years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,13 +93,18 @@ impl<K> Timers<K> {
         self.ticks.keys().next().map(|tick| tick * TICK_MS)
     }
 
-    /// Takes out everything due at `now_ms`, one tick's worth a call; `None` when nothing is due.
+    /// Takes out what is due at `now_ms`, of one tick and at most [`BATCH`] a call; `None`
+    /// when nothing is due. A crowd whose time comes at once so takes several turns of the
+    /// event loop, if the caller asks only so often in each.
     pub fn take_due(&mut self, now_ms: u64) -> Option<Vec<K>> {
-        let (&tick, _) = self.ticks.first_key_value()?;
-        if tick * TICK_MS > now_ms {
+        let mut first = self.ticks.first_entry()?;
+        if *first.key() * TICK_MS > now_ms {
             return None;
         }
-        let due = self.ticks.remove(&tick)?;
+        let due = match first.get().len().checked_sub(BATCH) {
+            Some(rest @ 1..) => first.get_mut().split_off(rest),
+            _ => first.remove(),
+        };
         self.len -= due.len();
         Some(due)
     }
@@ -120,6 +128,16 @@ impl<K> Timers<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crowd_comes_in_batches() {
+        let mut timers = Timers::default();
+        let count = 2 * BATCH + 10;
+        (0..count).for_each(|number| timers.set(100, number));
+        let sizes = std::iter::from_fn(|| timers.take_due(200)).map(|due| due.len());
+        assert_eq!(sizes.collect::<Vec<_>>(), [BATCH, BATCH, 10]);
+        assert!(timers.is_empty() && timers.next_ms().is_none());
+    }
 
     /// A deadline that moves ahead again and again, and back.
     #[test]

@@ -170,7 +170,13 @@ fn queues_of_newcomers_stay_as_small_as_what_is_left() {
         }
     }
     world.now = world.now.plus(100_000);
-    world.hub.expire(world.now);
+    while world
+        .hub
+        .poll_timeout()
+        .is_some_and(|at_ms| at_ms <= world.now.ms)
+    {
+        world.hub.expire(world.now);
+    }
     assert_eq!(
         (world.hub.session_count(), world.hub.tables.newcomers.len()),
         (0, 0)
@@ -433,4 +439,25 @@ proptest! {
         prop_assert!(world.hub.tables.holdings.is_empty());
         prop_assert_eq!((world.hub.tables.newcomers.len(), world.hub.tables.read), (0, 0));
     }
+}
+
+#[test]
+fn a_crowd_of_sessions_ends_over_several_turns() {
+    let mut many = limits();
+    (many.sessions, many.sessions_per_address) = (10_000, 10_000);
+    let mut world = World::new(many);
+    for _ in 0..5_000 {
+        world.hub.open(world.now, None).unwrap();
+    }
+    world.now = world.now.plus(100_000);
+    let mut left = Vec::new();
+    while world.hub.session_count() > 0 {
+        assert!(
+            world.hub.poll_timeout().unwrap() <= world.now.ms,
+            "due at once"
+        );
+        world.hub.expire(world.now);
+        left.push(world.hub.session_count());
+    }
+    assert_eq!(left, [2_952, 904, 0]);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::base::names::{ALL_CHANNEL, SESSION_CHANNEL};
 use crate::base::random::Random;
 use crate::base::time::Time;
-use crate::base::timers::Timers;
+use crate::base::timers::{BATCH, Timers};
 
 use super::archive::Archive;
 use super::counts;
@@ -16,6 +16,9 @@ use super::log::FrameHeader;
 use super::session::SessionKey;
 use super::tables::Tables;
 use super::values::HubLimits;
+
+/// About how many sessions end in a turn of the event loop: some milliseconds.
+const ENDED_MAX: usize = 2 * BATCH;
 
 /// The channel table and the session table.
 pub struct Hub {
@@ -52,9 +55,14 @@ impl Hub {
         self.archive.clear();
     }
 
-    /// Ends the sessions that slept too long and drops what is too old.
+    /// Ends the sessions that slept too long and drops what is too old. Of a crowd of
+    /// sessions some end, and the others when it is called next, which is due at once.
     pub fn expire(&mut self, now: Time) {
-        while let Some(ended) = self.tables.take_ended(now.ms, &mut self.ends) {
+        let mut count = 0;
+        while count < ENDED_MAX
+            && let Some(ended) = self.tables.take_ended(now.ms, &mut self.ends)
+        {
+            count += ended.len();
             ended.into_iter().for_each(|key| self.close(key));
         }
         self.archive.expire(&mut self.tables, now);

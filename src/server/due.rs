@@ -4,14 +4,23 @@
 //! Called by the server's `handle_timeout` and `poll_timeout`.
 
 use crate::base::time::Time;
+use crate::base::timers::BATCH;
 
 use super::conn::{ConnKey, Phase, Role};
 use super::core::Core;
 use super::{fanout, leave, polls, router, stream};
 
+/// About how many connections are late in a turn, as when all are to be pinged at once.
+const LATE_MAX: usize = 4 * BATCH;
+
 /// Does what is due.
 pub fn handle(core: &mut Core, now: Time) {
-    while let Some(due) = core.timers.take_due(now.ms) {
+    // What is due beyond that has its turn at once: the loop asks again.
+    let mut count = 0;
+    while count < LATE_MAX
+        && let Some(due) = core.timers.take_due(now.ms)
+    {
+        count += due.len();
         due.into_iter().for_each(|key| late(core, now, key));
     }
     while let Some(due) = core.paces.take_due(now) {
