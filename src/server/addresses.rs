@@ -6,8 +6,7 @@
 //! has for himself. Called by the server when connections come and go, and by
 //! the router for requests through proxies.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::base::address::AddressKey;
 use crate::base::shares::Shares;
@@ -15,33 +14,7 @@ use crate::config::Config;
 use crate::wire::forwarded::{self, Client, Network};
 use crate::wire::http::Request;
 
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    Tcp(SocketAddr),
-    /// Through the Unix socket.
-    Unix,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Peer::Tcp(address) => address.ip().to_canonical().fmt(f),
-            Peer::Unix => write!(f, "unix"),
-        }
-    }
-}
-
-impl Peer {
-    /// Whether the peer came over the loopback interface. A Unix socket is
-    /// there for a proxy, which speaks for anybody.
-    pub fn is_loopback(self) -> bool {
-        match self {
-            Peer::Unix => false,
-            Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
-        }
-    }
-}
+use super::peer::Peer;
 
 /// How many connections each address has, and which peers are proxies.
 pub struct Addresses {

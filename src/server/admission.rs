@@ -8,9 +8,10 @@ use crate::base::time::Time;
 use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 
-use super::addresses::{self, Peer};
+use super::addresses;
 use super::conn::{Conn, ConnKey, Role};
 use super::core::Core;
+use super::peer::Peer;
 
 /// Takes a new connection in, unless there are too many.
 pub fn accept(core: &mut Core, now: Time, peer: Peer) -> Option<ConnKey> {

@@ -14,7 +14,8 @@ use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 use crate::wire::url::{HttpUrl, parse_origin};
 
-use super::addresses::{Addresses, Peer};
+use super::addresses::Addresses;
+use super::peer::Peer;
 
 /// The most bytes of a refused name that are logged.
 const LOGGED_BYTES_MAX: usize = 255;

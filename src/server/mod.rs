@@ -14,10 +14,12 @@ pub mod callback;
 pub mod files;
 mod stats;
 mod idempotency;
+mod peer;
 mod addresses;
 mod proxies;
 mod hosts;
 mod origins;
+mod visitors;
 mod openers;
 mod conn;
 mod memory;
@@ -30,7 +32,6 @@ mod leaving;
 mod behind;
 mod core;
 mod admission;
-mod visitors;
 mod dispatch;
 mod fanout;
 mod polls;
@@ -62,10 +63,10 @@ use conn::{Role, Turn};
 use core::Core;
 use leaving::Stage;
 
-pub use self::addresses::Peer;
 pub use self::conn::{Conn, ConnKey};
 pub use self::core::Action;
 pub use self::fanout::Transmit;
+pub use self::peer::Peer;
 pub use self::state::{
     CHECKSUM_BYTES as STATE_CHECKSUM_BYTES, HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError,
 };

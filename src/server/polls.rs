@@ -13,13 +13,13 @@ use crate::transport::contract::{
 use crate::wire::http::{Framing, Method, Request, Response, Waiting, encode_chunk};
 
 use super::acks::Waiter;
-use super::addresses::Peer;
 use super::admission;
 use super::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use super::core::Core;
 use super::dispatch::{self, Positions, Said};
 use super::fanout;
 use super::origins::Foreign;
+use super::peer::Peer;
 use super::visitors;
 
 /// Answers or holds a request of `polling`.
@@ -71,7 +71,7 @@ fn let_in(
     allowed: Result<Option<&str>, Foreign<'_>>,
 ) -> Result<(), Problem> {
     allowed.map_err(|foreign| visitors::foreign(polling.name, foreign))?;
-    visitors::check_page(core, peer, request)?;
+    visitors::check_page(&core.hosts, &core.addresses, peer, request)?;
     admission::admit(core, key, request)
 }
 

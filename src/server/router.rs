@@ -13,10 +13,10 @@ use crate::wire::http::{
 };
 use crate::wire::websocket::accept;
 
-use super::addresses::Peer;
 use super::conn::{ConnKey, HttpConn, Phase, Role, Sending, Turn, WebSocketConn};
 use super::core::{Action, Core};
 use super::files::{FileAnswer, Files};
+use super::peer::Peer;
 use super::{admission, api, dispatch, head, polls, stream, visitors};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
@@ -260,7 +260,7 @@ fn route(
     if request.body.len() > head::BODY_BYTES && !head::fits(core, now, key, request, framing) {
         return;
     }
-    visitors::note_proxy(core, peer, request);
+    visitors::note_proxy(&mut core.unbelieved, &core.addresses, peer, request);
     let way = transport::at(path).map(|row| &row.way);
     if let Some(Way::Polling(polling)) = way {
         return polls::handle(core, now, key, peer, polling, request, framing);
@@ -289,7 +289,7 @@ fn route(
         "*" if request.method == Method::Options => options("GET, HEAD, POST, OPTIONS"),
         // What is in every Chloe is no secret, and tells a page why it is refused.
         _ if Files::is_built_in(path) => return file(core, now, key, request, framing),
-        _ => match visitors::check_visitor(core, peer, request) {
+        _ => match visitors::check_visitor(&core.hosts, &core.addresses, peer, request) {
             Err(problem) => api::refusal(request, &problem),
             Ok(()) => return file(core, now, key, request, framing),
         },
@@ -339,7 +339,7 @@ fn upgrade(
     let opener = match core.origins.check(request) {
         Ok(origin) => {
             let opener = core.openers.of(origin);
-            visitors::check_page(core, peer, request).map(|()| opener)
+            visitors::check_page(&core.hosts, &core.addresses, peer, request).map(|()| opener)
         }
         Err(foreign) => Err(visitors::foreign("websocket", foreign)),
     };

@@ -6,17 +6,23 @@
 use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 
-use super::addresses::Peer;
-use super::core::Core;
-use super::hosts;
+use super::addresses::Addresses;
+use super::hosts::{Hosts, logged};
 use super::origins::Foreign;
+use super::peer::Peer;
+use super::proxies::Unbelieved;
 
 /// Whether a page may connect under the name by which it calls Chloe.
 ///
 /// # Errors
 /// The refusal.
-pub fn check_page(core: &Core, peer: Peer, request: &Request<'_>) -> Result<(), Problem> {
-    let found = core.hosts.check_page(&core.addresses, peer, request);
+pub fn check_page(
+    hosts: &Hosts,
+    addresses: &Addresses,
+    peer: Peer,
+    request: &Request<'_>,
+) -> Result<(), Problem> {
+    let found = hosts.check_page(addresses, peer, request);
     found.inspect_err(|_| log_host(peer, request))
 }
 
@@ -24,8 +30,13 @@ pub fn check_page(core: &Core, peer: Peer, request: &Request<'_>) -> Result<(), 
 ///
 /// # Errors
 /// The refusal.
-pub fn check_visitor(core: &Core, peer: Peer, request: &Request<'_>) -> Result<(), Problem> {
-    let found = core.hosts.check_visitor(&core.addresses, peer, request);
+pub fn check_visitor(
+    hosts: &Hosts,
+    addresses: &Addresses,
+    peer: Peer,
+    request: &Request<'_>,
+) -> Result<(), Problem> {
+    let found = hosts.check_visitor(addresses, peer, request);
     found.inspect_err(|_| log_host(peer, request))
 }
 
@@ -36,8 +47,13 @@ pub fn foreign(transport: &str, foreign: Foreign<'_>) -> Problem {
 }
 
 /// Tells the operator, once of each, of a proxy that is not believed.
-pub fn note_proxy(core: &mut Core, peer: Peer, request: &Request<'_>) {
-    if core.unbelieved.is_new(&core.addresses, peer, request) {
+pub fn note_proxy(
+    unbelieved: &mut Unbelieved,
+    addresses: &Addresses,
+    peer: Peer,
+    request: &Request<'_>,
+) {
+    if unbelieved.is_new(addresses, peer, request) {
         log::warn!(
             "event=proxy_not_trusted peer={peer} effect=\"all its visitors count as one\" \
              hint=\"if it is your proxy, add it to trusted_proxies\""
@@ -46,6 +62,6 @@ pub fn note_proxy(core: &mut Core, peer: Peer, request: &Request<'_>) {
 }
 
 fn log_host(peer: Peer, request: &Request<'_>) {
-    let host = hosts::logged(request);
+    let host = logged(request);
     log::info!("event=host_refused peer={peer} host={host:?} hint=server_names");
 }

@@ -9,8 +9,8 @@ use crate::wire::signature::{
     Accept, Covered, OWN_ID_PREFIX, Secret, SignatureError, WebhookHeaders,
 };
 
-use super::super::addresses::Peer;
 use super::super::core::Core;
+use super::super::peer::Peer;
 use super::super::proxies;
 use super::answer::is_json;
 use super::form::Form;

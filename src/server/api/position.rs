@@ -15,8 +15,8 @@ use crate::wire::http::{Method, Request, Response};
 use crate::wire::signature::Accept;
 use crate::wire::url::decode_text;
 
-use super::super::addresses::Peer;
 use super::super::core::Core;
+use super::super::peer::Peer;
 use super::answer::{json_response, refusal};
 use super::authorize::authorize;
 
