@@ -15,7 +15,7 @@ use crate::base::slots::{Key, Slots};
 use crate::hub::SessionKey;
 use crate::transport::contract::{Problem, Reply};
 
-use super::conn::{ConnKey, RequestContext};
+use super::connection::conn::{ConnKey, RequestContext};
 use super::outcomes::{AckLimits, Outcomes};
 
 /// Who waits for an outcome.

@@ -9,9 +9,9 @@ use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 
 use super::addresses;
-use super::conn::{Conn, ConnKey, Role};
+use super::connection::conn::{Conn, ConnKey, Role};
+use super::connection::peer::Peer;
 use super::core::Core;
-use super::peer::Peer;
 
 /// Takes a new connection in, unless there are too many.
 pub fn accept(core: &mut Core, now: Time, peer: Peer) -> Option<ConnKey> {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use crate::base::key_map::KeyMap;
 
-use super::conn::ConnKey;
+use super::connection::conn::ConnKey;
 
 /// Of each stream no more is read when this much is kept.
 const BYTES_MAX: usize = 16 * 1024;

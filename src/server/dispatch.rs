@@ -12,7 +12,7 @@ use crate::transport::contract::{Problem, Reply};
 
 use super::acks::{Finished, Known, Token, Waiter};
 use super::callback::{Answer, GivenUp, Message, Refused};
-use super::conn::{ConnKey, Phase, Role};
+use super::connection::conn::{ConnKey, Phase, Role};
 use super::core::Core;
 use super::openers::agree;
 use super::pace::AGAIN_PART;

@@ -6,7 +6,7 @@
 use crate::base::time::Time;
 use crate::base::timers::BATCH;
 
-use super::conn::{ConnKey, Phase, Role};
+use super::connection::conn::{ConnKey, Phase, Role};
 use super::core::Core;
 use super::{fanout, leave, polls, router, stream};
 

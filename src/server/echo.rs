@@ -7,7 +7,7 @@
 use crate::base::time::Time;
 use crate::wire::websocket::{Event, Opcode, encode_frame};
 
-use super::conn::ConnKey;
+use super::connection::conn::ConnKey;
 use super::core::Core;
 
 /// Sends a message back whole, in one frame, however many it came in.

@@ -16,7 +16,7 @@ use crate::transport::websocket;
 use crate::wire::http::{encode_chunk, encode_last_chunk};
 use crate::wire::websocket::encode_close_frame;
 
-use super::conn::{Conn, ConnKey, Ending, Held, Owed, Phase, Role, Sending};
+use super::connection::conn::{Conn, ConnKey, Ending, Held, Owed, Phase, Role, Sending};
 use super::core::Core;
 
 /// What a transmit came to.

@@ -9,10 +9,10 @@ use crate::transport::{self, Way};
 use crate::wire::http::{Framing, Method, Request, Response};
 use crate::wire::websocket::{HandshakeError, accept};
 
-use super::conn::{ConnKey, Role};
+use super::connection::conn::{ConnKey, Role};
+use super::connection::peer::Peer;
 use super::core::Core;
 use super::files::FileAnswer;
-use super::peer::Peer;
 use super::{admission, api, polls};
 
 /// The most bytes of a body where none is of use.

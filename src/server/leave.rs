@@ -16,7 +16,7 @@ use crate::transport::contract;
 use crate::wire::http::Waiting;
 use crate::wire::websocket::close::{GOING_AWAY, SERVICE_RESTART};
 
-use super::conn::{Conn, ConnKey, Ending, HttpConn, Phase, Role, Sending};
+use super::connection::conn::{Conn, ConnKey, Ending, HttpConn, Phase, Role, Sending};
 use super::core::{Action, Core};
 use super::leaving::Stage;
 use super::{fanout, polls, router, stream};

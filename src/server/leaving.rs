@@ -2,7 +2,7 @@
 //!
 //! State only. Called by `leave` and by the server.
 
-use super::conn::ConnKey;
+use super::connection::conn::ConnKey;
 use crate::base::time::Time;
 
 /// The stages of a server's end. They only go forward.

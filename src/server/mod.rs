@@ -12,17 +12,15 @@
 
 pub mod callback;
 pub mod files;
+mod connection;
 mod stats;
 mod idempotency;
-mod peer;
 mod addresses;
 mod proxies;
 mod hosts;
 mod origins;
 mod visitors;
 mod openers;
-mod conn;
-mod memory;
 mod turn;
 mod address_pace;
 mod pace;
@@ -58,15 +56,15 @@ use crate::config::Config;
 use crate::transport::contract;
 use crate::wire::websocket::close::NORMAL;
 
+use self::connection::conn::{Role, Turn};
 use behind::Item;
-use conn::{Role, Turn};
 use core::Core;
 use leaving::Stage;
 
-pub use self::conn::{Conn, ConnKey};
+pub use self::connection::conn::{Conn, ConnKey};
+pub use self::connection::peer::Peer;
 pub use self::core::Action;
 pub use self::fanout::Transmit;
-pub use self::peer::Peer;
 pub use self::state::{
     CHECKSUM_BYTES as STATE_CHECKSUM_BYTES, HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError,
 };

@@ -19,7 +19,7 @@ use crate::hub::SessionKey;
 use crate::transport::contract::Problem;
 
 use super::address_pace::AddressPaces;
-use super::conn::ConnKey;
+use super::connection::conn::ConnKey;
 use super::turn::Turn;
 
 /// How long a stream is held back before its client is told.

@@ -14,12 +14,12 @@ use crate::wire::http::{Framing, Method, Request, Response, Waiting, encode_chun
 
 use super::acks::Waiter;
 use super::admission;
-use super::conn::{ConnKey, Held, Phase, RequestContext, Role};
+use super::connection::conn::{ConnKey, Held, Phase, RequestContext, Role};
+use super::connection::peer::Peer;
 use super::core::Core;
 use super::dispatch::{self, Positions, Said};
 use super::fanout;
 use super::origins::Foreign;
-use super::peer::Peer;
 use super::visitors;
 
 /// Answers or holds a request of `polling`.

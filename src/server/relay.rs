@@ -11,7 +11,7 @@ use crate::base::time::Time;
 
 use super::acks::Finished;
 use super::callback::Event;
-use super::conn::{Conn, ConnKey, Phase, Role};
+use super::connection::conn::{Conn, ConnKey, Phase, Role};
 use super::core::{Action, Core};
 use super::{dispatch, polls, router, stream};
 

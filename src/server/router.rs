@@ -13,10 +13,10 @@ use crate::wire::http::{
 };
 use crate::wire::websocket::accept;
 
-use super::conn::{ConnKey, HttpConn, Phase, Role, Sending, Turn, WebSocketConn};
+use super::connection::conn::{ConnKey, HttpConn, Phase, Role, Sending, Turn, WebSocketConn};
+use super::connection::peer::Peer;
 use super::core::{Action, Core};
 use super::files::{FileAnswer, Files};
-use super::peer::Peer;
 use super::{admission, api, dispatch, head, polls, stream, visitors};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.

@@ -9,7 +9,7 @@ use crate::base::holdings::Excess;
 use crate::base::slots::Key;
 use crate::base::time::Time;
 
-use super::conn::{ConnKey, Phase, Role};
+use super::connection::conn::{ConnKey, Phase, Role};
 use super::core::Core;
 use super::{fanout, router};
 

@@ -14,7 +14,7 @@ use crate::wire::websocket::{
 
 use super::acks::Waiter;
 use super::behind::Item;
-use super::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
+use super::connection::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
 use super::core::{Action, Core};
 use super::dispatch::{self, Said};
 use super::{echo, fanout};

@@ -7,9 +7,9 @@ use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 
 use super::addresses::Addresses;
+use super::connection::peer::Peer;
 use super::hosts::{Hosts, logged};
 use super::origins::Foreign;
-use super::peer::Peer;
 use super::proxies::Unbelieved;
 
 /// Whether a page may connect under the name by which it calls Chloe.

@@ -19,9 +19,9 @@ use crate::transport::contract::Problem;
 use crate::wire::http::{Method, Request, Response};
 use crate::wire::signature::Accept;
 
+use super::connection::peer::Peer;
 use super::core::Core;
 use super::idempotency::fingerprint;
-use super::peer::Peer;
 use super::stats::Picture;
 
 use authorize::authorize;

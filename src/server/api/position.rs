@@ -16,9 +16,9 @@ use crate::wire::signature::Accept;
 use crate::wire::url::decode_text;
 
 use super::super::core::Core;
-use super::super::peer::Peer;
 use super::answer::{json_response, refusal};
 use super::authorize::authorize;
+use crate::server::connection::peer::Peer;
 
 /// What comes before the channel's name: the whole rest of the path.
 pub const PREFIX: &str = "/channels/";

@@ -16,8 +16,8 @@ use crate::transport::websocket;
 use crate::wire::http::{Framing, RequestDecoder, Waiting};
 use crate::wire::websocket::{MessageDecoder, Opcode, Role as Side, encode_frame};
 
-use super::files::FileBody;
 use super::peer::Peer;
+use crate::server::files::FileBody;
 
 /// Names a connection; stale once it is closed.
 pub type ConnKey = Key<Conn>;
