@@ -14,8 +14,8 @@ use super::acks::{Finished, Known, Token, Waiter};
 use super::callback::{Answer, GivenUp, Message, Refused};
 use super::connection::conn::{ConnKey, Phase, Role};
 use super::core::Core;
+use super::limits::pace::AGAIN_PART;
 use super::openers::agree;
-use super::pace::AGAIN_PART;
 
 impl std::convert::From<HubError> for Problem {
     fn from(error: HubError) -> Problem {

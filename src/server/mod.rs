@@ -13,17 +13,10 @@
 pub mod callback;
 pub mod files;
 mod connection;
+mod limits;
 mod stats;
 mod idempotency;
-mod addresses;
-mod proxies;
-mod hosts;
-mod origins;
-mod visitors;
 mod openers;
-mod turn;
-mod address_pace;
-mod pace;
 mod outcomes;
 mod acks;
 mod leaving;

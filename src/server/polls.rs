@@ -19,8 +19,8 @@ use super::connection::peer::Peer;
 use super::core::Core;
 use super::dispatch::{self, Positions, Said};
 use super::fanout;
-use super::origins::Foreign;
-use super::visitors;
+use super::limits::origins::Foreign;
+use super::limits::visitors;
 
 /// Answers or holds a request of `polling`.
 pub fn handle(

@@ -17,7 +17,8 @@ use super::connection::conn::{ConnKey, HttpConn, Phase, Role, Sending, Turn, Web
 use super::connection::peer::Peer;
 use super::core::{Action, Core};
 use super::files::{FileAnswer, Files};
-use super::{admission, api, dispatch, head, polls, stream, visitors};
+use super::limits::visitors;
+use super::{admission, api, dispatch, head, polls, stream};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {

@@ -10,10 +10,10 @@ use crate::wire::signature::{
 };
 
 use super::super::core::Core;
-use super::super::proxies;
 use super::answer::is_json;
 use super::form::Form;
 use crate::server::connection::peer::Peer;
+use crate::server::limits::proxies;
 
 /// A request with a webhook signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::wire::forwarded::{self, Client, Network};
 use crate::wire::http::Request;
 
-use super::connection::peer::Peer;
+use crate::server::connection::peer::Peer;
 
 /// How many connections each address has, and which peers are proxies.
 pub struct Addresses {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use crate::wire::http::Request;
 
 use super::addresses::Addresses;
-use super::connection::peer::Peer;
+use crate::server::connection::peer::Peer;
 
 /// What proxies add to requests that they pass on.
 const SIGNS: [&str; 9] = [

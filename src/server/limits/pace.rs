@@ -19,8 +19,8 @@ use crate::hub::SessionKey;
 use crate::transport::contract::Problem;
 
 use super::address_pace::AddressPaces;
-use super::connection::conn::ConnKey;
 use super::turn::Turn;
+use crate::server::connection::conn::ConnKey;
 
 /// How long a stream is held back before its client is told.
 const TELL_AFTER_MS: u64 = 1_000;

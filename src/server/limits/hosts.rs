@@ -15,7 +15,7 @@ use crate::wire::http::Request;
 use crate::wire::url::{HttpUrl, parse_origin};
 
 use super::addresses::Addresses;
-use super::connection::peer::Peer;
+use crate::server::connection::peer::Peer;
 
 /// The most bytes of a refused name that are logged.
 const LOGGED_BYTES_MAX: usize = 255;

@@ -7,10 +7,10 @@ use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 
 use super::addresses::Addresses;
-use super::connection::peer::Peer;
 use super::hosts::{Hosts, logged};
 use super::origins::Foreign;
 use super::proxies::Unbelieved;
+use crate::server::connection::peer::Peer;
 
 /// Whether a page may connect under the name by which it calls Chloe.
 ///
