@@ -20,21 +20,21 @@ use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
 use crate::wire::websocket::{WebSocketLimits, encode_text_header};
 
-use super::acks::Acks;
-use super::behind::Behind;
 use super::callback::{CallbackLimits, Callbacks, Signing};
 use super::connection::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use super::connection::memory::Memory;
 use super::files::Files;
-use super::idempotency::Idempotency;
 use super::leaving::Leaving;
 use super::limits::addresses::Addresses;
 use super::limits::hosts::Hosts;
 use super::limits::origins::Origins;
 use super::limits::pace::{AGAIN_PART, Paces};
 use super::limits::proxies::Unbelieved;
-use super::openers::Openers;
-use super::outcomes::AckLimits;
+use super::session::acks::Acks;
+use super::session::behind::Behind;
+use super::session::idempotency::Idempotency;
+use super::session::openers::Openers;
+use super::session::outcomes::AckLimits;
 use super::stats::Stats;
 
 /// What the event loop is asked to do.

@@ -10,12 +10,12 @@ use crate::base::time::Time;
 use crate::hub::{Asking, HubError, Opener, SessionKey, Stream};
 use crate::transport::contract::{Problem, Reply};
 
-use super::acks::{Finished, Known, Token, Waiter};
 use super::callback::{Answer, GivenUp, Message, Refused};
 use super::connection::conn::{ConnKey, Phase, Role};
 use super::core::Core;
 use super::limits::pace::AGAIN_PART;
-use super::openers::agree;
+use super::session::acks::{Finished, Known, Token, Waiter};
+use super::session::openers::agree;
 
 impl std::convert::From<HubError> for Problem {
     fn from(error: HubError) -> Problem {

@@ -14,13 +14,9 @@ pub mod callback;
 pub mod files;
 mod connection;
 mod limits;
+mod session;
 mod stats;
-mod idempotency;
-mod openers;
-mod outcomes;
-mod acks;
 mod leaving;
-mod behind;
 mod core;
 mod admission;
 mod dispatch;
@@ -50,7 +46,7 @@ use crate::transport::contract;
 use crate::wire::websocket::close::NORMAL;
 
 use self::connection::conn::{Role, Turn};
-use behind::Item;
+use self::session::behind::Item;
 use core::Core;
 use leaving::Stage;
 

@@ -12,7 +12,6 @@ use crate::transport::contract::{
 };
 use crate::wire::http::{Framing, Method, Request, Response, Waiting, encode_chunk};
 
-use super::acks::Waiter;
 use super::admission;
 use super::connection::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use super::connection::peer::Peer;
@@ -21,6 +20,7 @@ use super::dispatch::{self, Positions, Said};
 use super::fanout;
 use super::limits::origins::Foreign;
 use super::limits::visitors;
+use super::session::acks::Waiter;
 
 /// Answers or holds a request of `polling`.
 pub fn handle(

@@ -9,10 +9,10 @@ use std::io;
 
 use crate::base::time::Time;
 
-use super::acks::Finished;
 use super::callback::Event;
 use super::connection::conn::{Conn, ConnKey, Phase, Role};
 use super::core::{Action, Core};
+use super::session::acks::Finished;
 use super::{dispatch, polls, router, stream};
 
 /// Does what the relay asks for, until it asks for nothing more.

@@ -20,7 +20,8 @@ use crate::transport::contract::{Problem, Reply};
 
 use super::callback::{self, REMEMBERED};
 use super::core::Core;
-use super::{dispatch, idempotency, openers};
+use super::dispatch;
+use super::session::{idempotency, openers};
 
 /// The first bytes of every state file.
 const MAGIC: &[u8; 8] = b"chloe\0st";

@@ -12,11 +12,11 @@ use crate::wire::websocket::{
     Event, MessageDecoder, Opcode, Role as Side, close as codes, encode_close_frame, encode_frame,
 };
 
-use super::acks::Waiter;
-use super::behind::Item;
 use super::connection::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
 use super::core::{Action, Core};
 use super::dispatch::{self, Said};
+use super::session::acks::Waiter;
+use super::session::behind::Item;
 use super::{echo, fanout};
 
 /// Reads what came for a WebSocket.

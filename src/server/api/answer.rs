@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::transport::contract::Problem;
 use crate::wire::http::{Request, Response};
 
-use super::super::idempotency::{Outcome, Receipt};
+use crate::server::session::idempotency::{Outcome, Receipt};
 
 /// What the answer to a repeated request is marked with, beside being the same.
 const REPLAYED: &str = "Idempotency-Replayed";

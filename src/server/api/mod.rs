@@ -21,7 +21,7 @@ use crate::wire::signature::Accept;
 
 use super::connection::peer::Peer;
 use super::core::Core;
-use super::idempotency::fingerprint;
+use super::session::idempotency::fingerprint;
 use super::stats::Picture;
 
 use authorize::authorize;

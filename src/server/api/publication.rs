@@ -11,7 +11,7 @@ use crate::config::nearest;
 use crate::transport::contract::Problem;
 use crate::wire::envelope::DataRef;
 
-use super::super::idempotency::{KEY_BYTES_MAX, fingerprint};
+use crate::server::session::idempotency::{KEY_BYTES_MAX, fingerprint};
 
 /// What is to be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use crate::transport::contract::Problem;
 use crate::wire::envelope;
 
 use super::super::core::Core;
-use super::super::idempotency::{Key, Kind, Known, Outcome, Receipt};
 use super::authorize::Signed;
 use super::publication::{Batch, Publication, check_key};
+use crate::server::session::idempotency::{Key, Kind, Known, Outcome, Receipt};
 
 /// The keys of a whole request.
 pub struct RequestKeys<'a> {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use crate::base::key_map::KeyMap;
 
-use super::connection::conn::ConnKey;
+use crate::server::connection::conn::ConnKey;
 
 /// Of each stream no more is read when this much is kept.
 const BYTES_MAX: usize = 16 * 1024;

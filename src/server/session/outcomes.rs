@@ -12,7 +12,7 @@ use crate::base::key_map::KeyMap;
 use crate::hub::SessionKey;
 use crate::transport::contract::{Problem, Reply};
 
-use super::callback::REMEMBERED;
+use crate::server::callback::REMEMBERED;
 
 /// What is kept, at most.
 #[derive(Clone, Copy, Debug)]

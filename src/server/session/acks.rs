@@ -15,8 +15,8 @@ use crate::base::slots::{Key, Slots};
 use crate::hub::SessionKey;
 use crate::transport::contract::{Problem, Reply};
 
-use super::connection::conn::{ConnKey, RequestContext};
 use super::outcomes::{AckLimits, Outcomes};
+use crate::server::connection::conn::{ConnKey, RequestContext};
 
 /// Who waits for an outcome.
 pub enum Waiter {
