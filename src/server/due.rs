@@ -6,9 +6,11 @@
 use crate::base::time::Time;
 use crate::base::timers::BATCH;
 
+use super::browser::{polls, stream};
 use super::connection::conn::{ConnKey, Phase, Role};
 use super::core::Core;
-use super::{fanout, leave, polls, router, stream};
+use super::delivery::fanout;
+use super::{leave, router};
 
 /// About how many connections are late in a turn, as when all are to be pinged at once.
 const LATE_MAX: usize = 4 * BATCH;

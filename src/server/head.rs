@@ -9,11 +9,12 @@ use crate::transport::{self, Way};
 use crate::wire::http::{Framing, Method, Request, Response};
 use crate::wire::websocket::{HandshakeError, accept};
 
+use super::browser::polls;
 use super::connection::conn::{ConnKey, Role};
 use super::connection::peer::Peer;
 use super::core::Core;
 use super::files::FileAnswer;
-use super::{admission, api, polls};
+use super::{admission, api};
 
 /// The most bytes of a body where none is of use.
 pub const BODY_BYTES: usize = 64 * 1024;

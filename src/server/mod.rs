@@ -20,10 +20,8 @@ mod leaving;
 mod core;
 mod admission;
 mod dispatch;
-mod fanout;
-mod polls;
-mod echo;
-mod stream;
+mod delivery;
+mod browser;
 mod api;
 mod head;
 mod router;
@@ -45,7 +43,9 @@ use crate::config::Config;
 use crate::transport::contract;
 use crate::wire::websocket::close::NORMAL;
 
+use self::browser::{polls, stream};
 use self::connection::conn::{Role, Turn};
+use self::delivery::fanout;
 use self::session::behind::Item;
 use core::Core;
 use leaving::Stage;
@@ -53,7 +53,7 @@ use leaving::Stage;
 pub use self::connection::conn::{Conn, ConnKey};
 pub use self::connection::peer::Peer;
 pub use self::core::Action;
-pub use self::fanout::Transmit;
+pub use self::delivery::fanout::Transmit;
 pub use self::state::{
     CHECKSUM_BYTES as STATE_CHECKSUM_BYTES, HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError,
 };

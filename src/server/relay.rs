@@ -9,11 +9,12 @@ use std::io;
 
 use crate::base::time::Time;
 
+use super::browser::{polls, stream};
 use super::callback::Event;
 use super::connection::conn::{Conn, ConnKey, Phase, Role};
 use super::core::{Action, Core};
 use super::session::acks::Finished;
-use super::{dispatch, polls, router, stream};
+use super::{dispatch, router};
 
 /// Does what the relay asks for, until it asks for nothing more.
 pub fn serve(core: &mut Core, now: Time) {

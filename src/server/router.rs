@@ -13,12 +13,13 @@ use crate::wire::http::{
 };
 use crate::wire::websocket::accept;
 
+use super::browser::{polls, stream};
 use super::connection::conn::{ConnKey, HttpConn, Phase, Role, Sending, Turn, WebSocketConn};
 use super::connection::peer::Peer;
 use super::core::{Action, Core};
 use super::files::{FileAnswer, Files};
 use super::limits::visitors;
-use super::{admission, api, dispatch, head, polls, stream};
+use super::{admission, api, dispatch, head};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {

@@ -11,7 +11,8 @@ use crate::base::time::Time;
 
 use super::connection::conn::{ConnKey, Phase, Role};
 use super::core::Core;
-use super::{fanout, router};
+use super::delivery::fanout;
+use super::router;
 
 /// Closes connections until nobody has too much.
 pub fn shed(core: &mut Core, now: Time) {

@@ -12,12 +12,13 @@ use crate::wire::websocket::{
     Event, MessageDecoder, Opcode, Role as Side, close as codes, encode_close_frame, encode_frame,
 };
 
-use super::connection::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
-use super::core::{Action, Core};
-use super::dispatch::{self, Said};
-use super::session::acks::Waiter;
-use super::session::behind::Item;
-use super::{echo, fanout};
+use super::echo;
+use crate::server::connection::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
+use crate::server::core::{Action, Core};
+use crate::server::delivery::fanout;
+use crate::server::dispatch::{self, Said};
+use crate::server::session::acks::Waiter;
+use crate::server::session::behind::Item;
 
 /// Reads what came for a WebSocket.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {

@@ -12,15 +12,15 @@ use crate::transport::contract::{
 };
 use crate::wire::http::{Framing, Method, Request, Response, Waiting, encode_chunk};
 
-use super::admission;
-use super::connection::conn::{ConnKey, Held, Phase, RequestContext, Role};
-use super::connection::peer::Peer;
-use super::core::Core;
-use super::dispatch::{self, Positions, Said};
-use super::fanout;
-use super::limits::origins::Foreign;
-use super::limits::visitors;
-use super::session::acks::Waiter;
+use crate::server::admission;
+use crate::server::connection::conn::{ConnKey, Held, Phase, RequestContext, Role};
+use crate::server::connection::peer::Peer;
+use crate::server::core::Core;
+use crate::server::delivery::fanout;
+use crate::server::dispatch::{self, Positions, Said};
+use crate::server::limits::origins::Foreign;
+use crate::server::limits::visitors;
+use crate::server::session::acks::Waiter;
 
 /// Answers or holds a request of `polling`.
 pub fn handle(

@@ -16,8 +16,8 @@ use crate::transport::websocket;
 use crate::wire::http::{encode_chunk, encode_last_chunk};
 use crate::wire::websocket::encode_close_frame;
 
-use super::connection::conn::{Conn, ConnKey, Ending, Held, Owed, Phase, Role, Sending};
-use super::core::Core;
+use crate::server::connection::conn::{Conn, ConnKey, Ending, Held, Owed, Phase, Role, Sending};
+use crate::server::core::Core;
 
 /// What a transmit came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 use crate::base::time::Time;
 use crate::wire::websocket::{Event, Opcode, encode_frame};
 
-use super::connection::conn::ConnKey;
-use super::core::Core;
+use crate::server::connection::conn::ConnKey;
+use crate::server::core::Core;
 
 /// Sends a message back whole, in one frame, however many it came in.
 pub fn answer(core: &mut Core, now: Time, key: ConnKey, event: &Event<'_>) {
