@@ -10,7 +10,8 @@ use super::browser::{polls, stream};
 use super::connection::conn::{ConnKey, Phase, Role};
 use super::core::Core;
 use super::delivery::fanout;
-use super::{leave, router};
+use super::leave;
+use super::routing::router;
 
 /// About how many connections are late in a turn, as when all are to be pinged at once.
 const LATE_MAX: usize = 4 * BATCH;

@@ -21,7 +21,7 @@ use super::connection::conn::{Conn, ConnKey, Ending, HttpConn, Phase, Role, Send
 use super::core::{Action, Core};
 use super::delivery::fanout;
 use super::leaving::Stage;
-use super::router;
+use super::routing::router;
 
 /// How many may come back in a millisecond. Few clients make no storm, and are
 /// not kept waiting for one.

@@ -13,8 +13,9 @@ use super::browser::{polls, stream};
 use super::callback::Event;
 use super::connection::conn::{Conn, ConnKey, Phase, Role};
 use super::core::{Action, Core};
+use super::dispatch;
+use super::routing::router;
 use super::session::acks::Finished;
-use super::{dispatch, router};
 
 /// Does what the relay asks for, until it asks for nothing more.
 pub fn serve(core: &mut Core, now: Time) {

@@ -12,7 +12,7 @@ use crate::base::time::Time;
 use super::connection::conn::{ConnKey, Phase, Role};
 use super::core::Core;
 use super::delivery::fanout;
-use super::router;
+use super::routing::router;
 
 /// Closes connections until nobody has too much.
 pub fn shed(core: &mut Core, now: Time) {

@@ -9,12 +9,12 @@ use crate::transport::{self, Way};
 use crate::wire::http::{Framing, Method, Request, Response};
 use crate::wire::websocket::{HandshakeError, accept};
 
-use super::browser::polls;
-use super::connection::conn::{ConnKey, Role};
-use super::connection::peer::Peer;
-use super::core::Core;
-use super::files::FileAnswer;
-use super::{admission, api};
+use crate::server::browser::polls;
+use crate::server::connection::conn::{ConnKey, Role};
+use crate::server::connection::peer::Peer;
+use crate::server::core::Core;
+use crate::server::files::FileAnswer;
+use crate::server::{admission, api};
 
 /// The most bytes of a body where none is of use.
 pub const BODY_BYTES: usize = 64 * 1024;

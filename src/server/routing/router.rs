@@ -13,13 +13,16 @@ use crate::wire::http::{
 };
 use crate::wire::websocket::accept;
 
-use super::browser::{polls, stream};
-use super::connection::conn::{ConnKey, HttpConn, Phase, Role, Sending, Turn, WebSocketConn};
-use super::connection::peer::Peer;
-use super::core::{Action, Core};
-use super::files::{FileAnswer, Files};
-use super::limits::visitors;
-use super::{admission, api, dispatch, head};
+use super::head;
+use crate::server::browser::{polls, stream};
+use crate::server::connection::conn::{
+    ConnKey, HttpConn, Phase, Role, Sending, Turn, WebSocketConn,
+};
+use crate::server::connection::peer::Peer;
+use crate::server::core::{Action, Core};
+use crate::server::files::{FileAnswer, Files};
+use crate::server::limits::visitors;
+use crate::server::{admission, api, dispatch};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {
