@@ -24,9 +24,7 @@ mod delivery;
 mod browser;
 mod api;
 mod routing;
-mod leave;
-mod due;
-mod shed;
+mod upkeep;
 mod relay;
 mod state;
 mod counts;
@@ -47,6 +45,7 @@ use self::connection::conn::{Role, Turn};
 use self::delivery::fanout;
 use self::routing::router;
 use self::session::behind::Item;
+use self::upkeep::{due, leave, shed};
 use core::Core;
 use leaving::Stage;
 

@@ -9,10 +9,10 @@ use crate::base::holdings::Excess;
 use crate::base::slots::Key;
 use crate::base::time::Time;
 
-use super::connection::conn::{ConnKey, Phase, Role};
-use super::core::Core;
-use super::delivery::fanout;
-use super::routing::router;
+use crate::server::connection::conn::{ConnKey, Phase, Role};
+use crate::server::core::Core;
+use crate::server::delivery::fanout;
+use crate::server::routing::router;
 
 /// Closes connections until nobody has too much.
 pub fn shed(core: &mut Core, now: Time) {

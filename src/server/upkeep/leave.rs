@@ -16,12 +16,12 @@ use crate::transport::contract;
 use crate::wire::http::Waiting;
 use crate::wire::websocket::close::{GOING_AWAY, SERVICE_RESTART};
 
-use super::browser::{polls, stream};
-use super::connection::conn::{Conn, ConnKey, Ending, HttpConn, Phase, Role, Sending};
-use super::core::{Action, Core};
-use super::delivery::fanout;
-use super::leaving::Stage;
-use super::routing::router;
+use crate::server::browser::{polls, stream};
+use crate::server::connection::conn::{Conn, ConnKey, Ending, HttpConn, Phase, Role, Sending};
+use crate::server::core::{Action, Core};
+use crate::server::delivery::fanout;
+use crate::server::leaving::Stage;
+use crate::server::routing::router;
 
 /// How many may come back in a millisecond. Few clients make no storm, and are
 /// not kept waiting for one.

@@ -6,12 +6,12 @@
 use crate::base::time::Time;
 use crate::base::timers::BATCH;
 
-use super::browser::{polls, stream};
-use super::connection::conn::{ConnKey, Phase, Role};
-use super::core::Core;
-use super::delivery::fanout;
 use super::leave;
-use super::routing::router;
+use crate::server::browser::{polls, stream};
+use crate::server::connection::conn::{ConnKey, Phase, Role};
+use crate::server::core::Core;
+use crate::server::delivery::fanout;
+use crate::server::routing::router;
 
 /// About how many connections are late in a turn, as when all are to be pinged at once.
 const LATE_MAX: usize = 4 * BATCH;
