@@ -15,10 +15,7 @@ pub mod files;
 mod connection;
 mod limits;
 mod session;
-mod stats;
-mod leaving;
 mod core;
-mod admission;
 mod dispatch;
 mod delivery;
 mod browser;
@@ -27,7 +24,6 @@ mod routing;
 mod upkeep;
 mod relay;
 mod state;
-mod counts;
 #[cfg(test)]
 mod tests;
 
@@ -42,12 +38,12 @@ use crate::wire::websocket::close::NORMAL;
 
 use self::browser::{polls, stream};
 use self::connection::conn::{Role, Turn};
+use self::core::leaving::Stage;
+use self::core::{Core, admission, counts};
 use self::delivery::fanout;
 use self::routing::router;
 use self::session::behind::Item;
 use self::upkeep::{due, leave, shed};
-use core::Core;
-use leaving::Stage;
 
 pub use self::connection::conn::{Conn, ConnKey};
 pub use self::connection::peer::Peer;

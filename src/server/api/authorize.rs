@@ -9,10 +9,10 @@ use crate::wire::signature::{
     Accept, Covered, OWN_ID_PREFIX, Secret, SignatureError, WebhookHeaders,
 };
 
-use super::super::core::Core;
 use super::answer::is_json;
 use super::form::Form;
 use crate::server::connection::peer::Peer;
+use crate::server::core::Core;
 use crate::server::limits::proxies;
 
 /// A request with a webhook signature.

@@ -21,8 +21,8 @@ use crate::wire::signature::Accept;
 
 use super::connection::peer::Peer;
 use super::core::Core;
+use super::core::stats::Picture;
 use super::session::idempotency::fingerprint;
-use super::stats::Picture;
 
 use authorize::authorize;
 use form::Form;

@@ -15,10 +15,10 @@ use crate::wire::http::{Method, Request, Response};
 use crate::wire::signature::Accept;
 use crate::wire::url::decode_text;
 
-use super::super::core::Core;
 use super::answer::{json_response, refusal};
 use super::authorize::authorize;
 use crate::server::connection::peer::Peer;
+use crate::server::core::Core;
 
 /// What comes before the channel's name: the whole rest of the path.
 pub const PREFIX: &str = "/channels/";

@@ -12,9 +12,9 @@ use crate::hub::SessionKey;
 use crate::transport::contract::Problem;
 use crate::wire::envelope;
 
-use super::super::core::Core;
 use super::authorize::Signed;
 use super::publication::{Batch, Publication, check_key};
+use crate::server::core::Core;
 use crate::server::session::idempotency::{Key, Kind, Known, Outcome, Receipt};
 
 /// The keys of a whole request.

@@ -9,12 +9,13 @@ use crate::transport::{self, Way};
 use crate::wire::http::{Framing, Method, Request, Response};
 use crate::wire::websocket::{HandshakeError, accept};
 
+use crate::server::api;
 use crate::server::browser::polls;
 use crate::server::connection::conn::{ConnKey, Role};
 use crate::server::connection::peer::Peer;
 use crate::server::core::Core;
+use crate::server::core::admission;
 use crate::server::files::FileAnswer;
-use crate::server::{admission, api};
 
 /// The most bytes of a body where none is of use.
 pub const BODY_BYTES: usize = 64 * 1024;

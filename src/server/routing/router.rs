@@ -19,10 +19,11 @@ use crate::server::connection::conn::{
     ConnKey, HttpConn, Phase, Role, Sending, Turn, WebSocketConn,
 };
 use crate::server::connection::peer::Peer;
+use crate::server::core::admission;
 use crate::server::core::{Action, Core};
 use crate::server::files::{FileAnswer, Files};
 use crate::server::limits::visitors;
-use crate::server::{admission, api, dispatch};
+use crate::server::{api, dispatch};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {

@@ -18,9 +18,9 @@ use crate::wire::websocket::close::{GOING_AWAY, SERVICE_RESTART};
 
 use crate::server::browser::{polls, stream};
 use crate::server::connection::conn::{Conn, ConnKey, Ending, HttpConn, Phase, Role, Sending};
+use crate::server::core::leaving::Stage;
 use crate::server::core::{Action, Core};
 use crate::server::delivery::fanout;
-use crate::server::leaving::Stage;
 use crate::server::routing::router;
 
 /// How many may come back in a millisecond. Few clients make no storm, and are

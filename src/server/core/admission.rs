@@ -8,10 +8,10 @@ use crate::base::time::Time;
 use crate::transport::contract::Problem;
 use crate::wire::http::Request;
 
-use super::connection::conn::{Conn, ConnKey, Role};
-use super::connection::peer::Peer;
-use super::core::Core;
-use super::limits::addresses;
+use super::parts::Core;
+use crate::server::connection::conn::{Conn, ConnKey, Role};
+use crate::server::connection::peer::Peer;
+use crate::server::limits::addresses;
 
 /// Takes a new connection in, unless there are too many.
 pub fn accept(core: &mut Core, now: Time, peer: Peer) -> Option<ConnKey> {

@@ -20,22 +20,22 @@ use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
 use crate::wire::websocket::{WebSocketLimits, encode_text_header};
 
-use super::callback::{CallbackLimits, Callbacks, Signing};
-use super::connection::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
-use super::connection::memory::Memory;
-use super::files::Files;
 use super::leaving::Leaving;
-use super::limits::addresses::Addresses;
-use super::limits::hosts::Hosts;
-use super::limits::origins::Origins;
-use super::limits::pace::{AGAIN_PART, Paces};
-use super::limits::proxies::Unbelieved;
-use super::session::acks::Acks;
-use super::session::behind::Behind;
-use super::session::idempotency::Idempotency;
-use super::session::openers::Openers;
-use super::session::outcomes::AckLimits;
 use super::stats::Stats;
+use crate::server::callback::{CallbackLimits, Callbacks, Signing};
+use crate::server::connection::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
+use crate::server::connection::memory::Memory;
+use crate::server::files::Files;
+use crate::server::limits::addresses::Addresses;
+use crate::server::limits::hosts::Hosts;
+use crate::server::limits::origins::Origins;
+use crate::server::limits::pace::{AGAIN_PART, Paces};
+use crate::server::limits::proxies::Unbelieved;
+use crate::server::session::acks::Acks;
+use crate::server::session::behind::Behind;
+use crate::server::session::idempotency::Idempotency;
+use crate::server::session::openers::Openers;
+use crate::server::session::outcomes::AckLimits;
 
 /// What the event loop is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

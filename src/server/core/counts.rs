@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::core::Core;
+use super::parts::Core;
 
 /// Each thing by name, and how much of it is held.
 pub fn counts(core: &Core) -> Vec<(&'static str, usize)> {

@@ -2,8 +2,8 @@
 //!
 //! State only. Called by `leave` and by the server.
 
-use super::connection::conn::ConnKey;
 use crate::base::time::Time;
+use crate::server::connection::conn::ConnKey;
 
 /// The stages of a server's end. They only go forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
