@@ -16,7 +16,7 @@ mod connection;
 mod limits;
 mod session;
 mod core;
-mod dispatch;
+mod commands;
 mod delivery;
 mod browser;
 mod api;
@@ -49,7 +49,7 @@ pub use self::connection::conn::{Conn, ConnKey};
 pub use self::connection::peer::Peer;
 pub use self::core::Action;
 pub use self::delivery::fanout::Transmit;
-pub use self::state::{
+pub use self::state::file::{
     CHECKSUM_BYTES as STATE_CHECKSUM_BYTES, HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError,
 };
 
@@ -276,7 +276,7 @@ impl Server {
         self.core.callbacks.abandon(now);
         // What has become of messages by then is remembered with them.
         self.pump();
-        state::save(&mut self.core, now, out)
+        state::file::save(&mut self.core, now, out)
     }
 
     /// Takes over what [`Server::save`] wrote, the next `length` bytes of
@@ -291,7 +291,7 @@ impl Server {
         length: u64,
     ) -> Result<Restored, StateError> {
         self.now = now;
-        let restored = state::restore(&mut self.core, now, input, length)?;
+        let restored = state::file::restore(&mut self.core, now, input, length)?;
         self.pump();
         Ok(restored)
     }

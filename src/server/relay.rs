@@ -11,9 +11,9 @@ use crate::base::time::Time;
 
 use super::browser::{polls, stream};
 use super::callback::Event;
+use super::commands::dispatch;
 use super::connection::conn::{Conn, ConnKey, Phase, Role};
 use super::core::{Action, Core};
-use super::dispatch;
 use super::routing::router;
 use super::session::acks::Finished;
 

@@ -12,12 +12,12 @@ use crate::transport::contract::{
 };
 use crate::wire::http::{Framing, Method, Request, Response, Waiting, encode_chunk};
 
+use crate::server::commands::dispatch::{self, Positions, Said};
 use crate::server::connection::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use crate::server::connection::peer::Peer;
 use crate::server::core::Core;
 use crate::server::core::admission;
 use crate::server::delivery::fanout;
-use crate::server::dispatch::{self, Positions, Said};
 use crate::server::limits::origins::Foreign;
 use crate::server::limits::visitors;
 use crate::server::session::acks::Waiter;

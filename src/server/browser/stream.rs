@@ -13,10 +13,10 @@ use crate::wire::websocket::{
 };
 
 use super::echo;
+use crate::server::commands::dispatch::{self, Said};
 use crate::server::connection::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
 use crate::server::core::{Action, Core};
 use crate::server::delivery::fanout;
-use crate::server::dispatch::{self, Said};
 use crate::server::session::acks::Waiter;
 use crate::server::session::behind::Item;
 

@@ -14,7 +14,9 @@ use crate::wire::http::{
 use crate::wire::websocket::accept;
 
 use super::head;
+use crate::server::api;
 use crate::server::browser::{polls, stream};
+use crate::server::commands::dispatch;
 use crate::server::connection::conn::{
     ConnKey, HttpConn, Phase, Role, Sending, Turn, WebSocketConn,
 };
@@ -23,7 +25,6 @@ use crate::server::core::admission;
 use crate::server::core::{Action, Core};
 use crate::server::files::{FileAnswer, Files};
 use crate::server::limits::visitors;
-use crate::server::{api, dispatch};
 
 /// Reads what came for an HTTP connection. What cannot be used yet is kept.
 pub fn received(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) {

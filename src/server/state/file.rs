@@ -18,10 +18,10 @@ use crate::base::time::Time;
 use crate::hub;
 use crate::transport::contract::{Problem, Reply};
 
-use super::callback::{self, REMEMBERED};
-use super::core::Core;
-use super::dispatch;
-use super::session::{idempotency, openers};
+use crate::server::callback::{self, REMEMBERED};
+use crate::server::commands::dispatch;
+use crate::server::core::Core;
+use crate::server::session::{idempotency, openers};
 
 /// The first bytes of every state file.
 const MAGIC: &[u8; 8] = b"chloe\0st";

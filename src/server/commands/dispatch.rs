@@ -10,12 +10,12 @@ use crate::base::time::Time;
 use crate::hub::{Asking, HubError, Opener, SessionKey, Stream};
 use crate::transport::contract::{Problem, Reply};
 
-use super::callback::{Answer, GivenUp, Message, Refused};
-use super::connection::conn::{ConnKey, Phase, Role};
-use super::core::Core;
-use super::limits::pace::AGAIN_PART;
-use super::session::acks::{Finished, Known, Token, Waiter};
-use super::session::openers::agree;
+use crate::server::callback::{Answer, GivenUp, Message, Refused};
+use crate::server::connection::conn::{ConnKey, Phase, Role};
+use crate::server::core::Core;
+use crate::server::limits::pace::AGAIN_PART;
+use crate::server::session::acks::{Finished, Known, Token, Waiter};
+use crate::server::session::openers::agree;
 
 impl std::convert::From<HubError> for Problem {
     fn from(error: HubError) -> Problem {
