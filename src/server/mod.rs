@@ -10,7 +10,7 @@
 //! then `poll_transmit` and `transmit` until there is none or the turn is long
 //! enough; then `poll_action` again. `poll_timeout` says how long to sleep.
 
-pub mod callback;
+pub mod webhook;
 pub mod files;
 mod connection;
 mod limits;

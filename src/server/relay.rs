@@ -10,12 +10,12 @@ use std::io;
 use crate::base::time::Time;
 
 use super::browser::{polls, stream};
-use super::callback::Event;
 use super::commands::dispatch;
 use super::connection::conn::{Conn, ConnKey, Phase, Role};
 use super::core::{Action, Core};
 use super::routing::router;
 use super::session::acks::Finished;
+use super::webhook::Event;
 
 /// Does what the relay asks for, until it asks for nothing more.
 pub fn serve(core: &mut Core, now: Time) {

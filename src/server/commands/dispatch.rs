@@ -10,12 +10,12 @@ use crate::base::time::Time;
 use crate::hub::{Asking, HubError, Opener, SessionKey, Stream};
 use crate::transport::contract::{Problem, Reply};
 
-use crate::server::callback::{Answer, GivenUp, Message, Refused};
 use crate::server::connection::conn::{ConnKey, Phase, Role};
 use crate::server::core::Core;
 use crate::server::limits::pace::AGAIN_PART;
 use crate::server::session::acks::{Finished, Known, Token, Waiter};
 use crate::server::session::openers::agree;
+use crate::server::webhook::{Answer, GivenUp, Message, Refused};
 
 impl std::convert::From<HubError> for Problem {
     fn from(error: HubError) -> Problem {

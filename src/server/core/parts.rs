@@ -22,7 +22,6 @@ use crate::wire::websocket::{WebSocketLimits, encode_text_header};
 
 use super::leaving::Leaving;
 use super::stats::Stats;
-use crate::server::callback::{CallbackLimits, Callbacks, Signing};
 use crate::server::connection::conn::{Conn, ConnKey, Phase, RequestContext, Role, Sending};
 use crate::server::connection::memory::Memory;
 use crate::server::files::Files;
@@ -36,6 +35,7 @@ use crate::server::session::behind::Behind;
 use crate::server::session::idempotency::Idempotency;
 use crate::server::session::openers::Openers;
 use crate::server::session::outcomes::AckLimits;
+use crate::server::webhook::{CallbackLimits, Callbacks, Signing};
 
 /// What the event loop is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

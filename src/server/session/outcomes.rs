@@ -12,7 +12,7 @@ use crate::base::key_map::KeyMap;
 use crate::hub::SessionKey;
 use crate::transport::contract::{Problem, Reply};
 
-use crate::server::callback::REMEMBERED;
+use crate::server::webhook::REMEMBERED;
 
 /// What is kept, at most.
 #[derive(Clone, Copy, Debug)]

@@ -18,10 +18,10 @@ use crate::base::time::Time;
 use crate::hub;
 use crate::transport::contract::{Problem, Reply};
 
-use crate::server::callback::{self, REMEMBERED};
 use crate::server::commands::dispatch;
 use crate::server::core::Core;
 use crate::server::session::{idempotency, openers};
+use crate::server::webhook::{self, REMEMBERED};
 
 /// The first bytes of every state file.
 const MAGIC: &[u8; 8] = b"chloe\0st";
@@ -177,7 +177,7 @@ pub fn restore(
 
 /// What stands before the hub's part.
 struct Parts {
-    relay: Vec<callback::SavedMessage>,
+    relay: Vec<webhook::SavedMessage>,
     acks: SavedAcks,
     openers: openers::Saved,
     keys: idempotency::Saved,
@@ -199,7 +199,7 @@ fn read(
     let mut body = BufReader::with_capacity(PIECE_BYTES, (&mut hashing).take(body_length));
     let mut record = Record::new(&mut body, body_length);
     let parts = Parts {
-        relay: callback::decode_saved(&mut record)?,
+        relay: webhook::decode_saved(&mut record)?,
         acks: SavedAcks::decode(&mut record)?,
         openers: openers::Saved::decode(&mut record)?,
         keys: idempotency::Saved::decode(&mut record)?,

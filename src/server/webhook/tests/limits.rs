@@ -1,7 +1,7 @@
 //! Every queue and wait has an end.
 
 use super::rig::{LIMITS, OK, Rig};
-use crate::server::callback::{CallbackLimits, Failure, GivenUp, Refused};
+use crate::server::webhook::{CallbackLimits, Failure, GivenUp, Refused};
 
 #[test]
 fn the_queue_is_bounded_in_messages_and_what_is_out_counts() {

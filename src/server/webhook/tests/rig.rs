@@ -12,7 +12,7 @@ use crate::base::names::SessionId;
 use crate::base::outbox::Written;
 use crate::base::random::Random;
 use crate::base::time::Time;
-use crate::server::callback::{
+use crate::server::webhook::{
     Answer, CallbackLimits, Callbacks, Event, GivenUp, Message, Refused, Signing,
 };
 use crate::wire::http::{Decoded, HttpLimits, RequestDecoder};

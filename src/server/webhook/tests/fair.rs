@@ -2,7 +2,7 @@
 //! must not notice.
 
 use super::rig::{LIMITS, OK, Rig, of, taken};
-use crate::server::callback::CallbackLimits;
+use crate::server::webhook::CallbackLimits;
 
 /// As by default.
 const LARGE: CallbackLimits = CallbackLimits {

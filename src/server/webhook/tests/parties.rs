@@ -2,7 +2,7 @@
 
 use super::rig::{LIMITS, OK, Rig, message, of, taken};
 use crate::base::address::AddressKey;
-use crate::server::callback::CallbackLimits;
+use crate::server::webhook::CallbackLimits;
 
 /// As by default.
 const LARGE: CallbackLimits = CallbackLimits {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::rig::{LIMITS, Rig};
 use crate::base::random::Random;
-use crate::server::callback::{CallbackLimits, Counters, GivenUp};
+use crate::server::webhook::{CallbackLimits, Counters, GivenUp};
 
 const SESSIONS: u64 = 6;
 

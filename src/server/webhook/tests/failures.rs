@@ -1,7 +1,7 @@
 //! The app is down, slow, erring, or closes early.
 
 use super::rig::{LIMITS, OK, Rig, taken};
-use crate::server::callback::{CallbackLimits, GivenUp};
+use crate::server::webhook::{CallbackLimits, GivenUp};
 
 fn answer_of(status: u16, headers: &str) -> String {
     format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n{headers}\r\n")

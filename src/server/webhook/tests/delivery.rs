@@ -3,7 +3,7 @@
 use super::rig::{LIMITS, OK, Rig, taken};
 use crate::base::names::SessionId;
 use crate::base::record::{self, Damaged};
-use crate::server::callback::{Answer, decode_saved};
+use crate::server::webhook::{Answer, decode_saved};
 use crate::wire::signature::{Covered, Direction, Secret};
 
 #[test]
@@ -100,7 +100,7 @@ fn a_session_waits_for_its_answer_and_others_do_not() {
 
 #[test]
 fn sessions_take_turns_when_lanes_are_few() {
-    let mut rig = Rig::new(crate::server::callback::CallbackLimits { lanes: 1, ..LIMITS });
+    let mut rig = Rig::new(crate::server::webhook::CallbackLimits { lanes: 1, ..LIMITS });
     for (session, body) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (3, "c1")] {
         rig.enqueue(session, body).unwrap();
     }
