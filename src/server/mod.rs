@@ -22,7 +22,7 @@ mod browser;
 mod api;
 mod routing;
 mod upkeep;
-mod relay;
+mod webhook_events;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -168,7 +168,7 @@ impl Server {
         self.now = now;
         if let Some(Role::Lane(lane)) = self.core.conns.get(key).map(|conn| &conn.role) {
             let lane = *lane;
-            relay::closed(&mut self.core, now, lane);
+            webhook_events::closed(&mut self.core, now, lane);
         }
         self.core.forget(now, key);
         self.pump();
@@ -187,7 +187,7 @@ impl Server {
     /// What became of [`Action::Connect`]. After an error the caller has dropped the socket.
     pub fn handle_connected(&mut self, now: Time, key: ConnKey, result: Result<(), io::ErrorKind>) {
         self.now = now;
-        relay::connected(&mut self.core, now, key, result);
+        webhook_events::connected(&mut self.core, now, key, result);
         self.pump();
     }
 
@@ -458,7 +458,7 @@ impl Server {
         while let Some(session) = self.core.rewound.pop() {
             fanout::deliver(&mut self.core, now, session);
         }
-        relay::serve(&mut self.core, now);
+        webhook_events::serve(&mut self.core, now);
         shed::shed(&mut self.core, now);
     }
 

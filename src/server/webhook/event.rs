@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use super::outcome::{Answer, GivenUp};
+use super::result::{Answer, GivenUp};
 use crate::base::names::SessionId;
 
 /// An action or a notice. Those of one lane come in order; a `Close` may be

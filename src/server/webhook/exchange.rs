@@ -7,7 +7,7 @@
 
 use std::io::{self, Write};
 
-use super::outcome::Failure;
+use super::result::Failure;
 use super::verdict::Reply;
 use crate::base::outbox::{Outbox, Written};
 use crate::wire::http::{DecodedResponse, HttpLimits, ReceivedResponse, ResponseDecoder};

@@ -5,8 +5,8 @@
 use super::accounts::Turn;
 use super::backoff::Backoff;
 use super::gate::{Door, Effect, Failed, Gate, SUSPECTS_MAX, Suspect};
-use super::outcome::Failure;
 use super::queue::{Patience, Queue};
+use super::result::Failure;
 use crate::base::random::Random;
 use crate::base::time::Time;
 

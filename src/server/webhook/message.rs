@@ -3,7 +3,7 @@
 //! Plain values. Made by the server and by `queue`.
 
 use super::accounts::Owner;
-use super::outcome::Failure;
+use super::result::Failure;
 use crate::base::names::SessionId;
 
 /// A message of a browser for the app.

@@ -24,7 +24,7 @@
 
 mod limits;
 mod counters;
-mod outcome;
+mod result;
 mod event;
 mod accounts;
 mod message;
@@ -35,11 +35,11 @@ mod backoff;
 mod gate;
 mod health;
 mod verdict;
-mod addresses;
+mod endpoints;
 mod request;
 mod exchange;
-mod lane;
-mod lanes;
+mod upstream;
+mod pool;
 #[cfg(test)]
 mod tests;
 
@@ -47,8 +47,8 @@ pub use counters::Counters;
 pub use event::Event;
 pub use limits::CallbackLimits;
 pub use message::Message;
-pub use outcome::{Answer, Failure, GivenUp, REMEMBERED, Refused};
 pub use request::Signing;
+pub use result::{Answer, Failure, GivenUp, REMEMBERED, Refused};
 pub use saved::{SavedMessage, decode as decode_saved};
 
 use std::collections::VecDeque;
@@ -58,8 +58,8 @@ use std::net::SocketAddr;
 use self::backoff::Backoff;
 use self::gate::{Failed, Suspect};
 use self::health::Health;
-use self::lanes::{Choice, Ended, Lanes};
 use self::message::Pending;
+use self::pool::{Choice, Ended, Lanes};
 use self::queue::Queue;
 use self::request::{Recipient, webhook_id};
 use self::verdict::{Blame, Verdict};

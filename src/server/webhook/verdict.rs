@@ -4,7 +4,7 @@
 //! nothing. Called by `Callbacks`.
 
 use super::backoff::retry_after_ms;
-use super::outcome::{Answer, Failure, GivenUp};
+use super::result::{Answer, Failure, GivenUp};
 use crate::base::time::Time;
 
 /// An answer of the app, as far as the relay cares.

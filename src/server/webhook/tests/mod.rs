@@ -4,6 +4,6 @@ mod delivery;
 mod failures;
 mod fair;
 mod limits;
-mod parties;
+mod sites;
 mod rig;
 mod simulation;

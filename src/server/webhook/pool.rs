@@ -10,14 +10,14 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use super::accounts::{Owner, party};
-use super::addresses::Addresses;
+use super::endpoints::Addresses;
 use super::event::Event;
 use super::exchange::{Exchange, Progress};
-use super::lane::{HANG_MS, IDLE_MS, Lane};
 use super::limits::CallbackLimits;
 use super::message::Pending;
-use super::outcome::Failure;
 use super::request::Recipient;
+use super::result::Failure;
+use super::upstream::{HANG_MS, IDLE_MS, Lane};
 use super::verdict::Reply;
 use crate::base::outbox::Written;
 use crate::base::time::Time;
