@@ -41,7 +41,7 @@ fn jsonp(client: &mut Client, message: &str) -> Value {
 }
 
 #[test]
-fn a_repeated_message_gets_the_same_answer_on_every_transport_and_is_not_relayed_again() {
+fn a_repeated_message_gets_the_same_answer_on_every_transport_and_is_not_sent_to_the_app_again() {
     let app = App::start();
     let chloe = Chloe::start(&[&app.setting()]);
     let mut page = chloe.websocket();
@@ -139,13 +139,17 @@ fn an_outcome_that_finds_no_stream_is_kept_for_the_one_that_asks() {
 }
 
 #[test]
-fn what_the_relay_did_not_take_may_be_repeated() {
+fn what_the_webhook_did_not_take_may_be_repeated() {
     // An app that is not there, and room for one message.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let setting = format!("application_server_url=http://{address}/updates");
-    let chloe = Chloe::start(&[&setting, "relay_queue_messages=1", "relay_retry_max_ms=200"]);
+    let chloe = Chloe::start(&[
+        &setting,
+        "webhook_queue_messages=1",
+        "webhook_retry_max_ms=200",
+    ]);
     let mut client = chloe.connect();
     let connected = xhr_post(
         &mut client,
@@ -192,9 +196,9 @@ fn only_the_last_answers_of_a_session_are_remembered() {
         page.text(&message(&session, id, "x"));
         assert_eq!(page.json()["type"], "accepted");
     }
-    page.text(&message(&session, 1, "relayed again"));
+    page.text(&message(&session, 1, "sent again"));
     let asked = app.next();
-    assert_eq!(asked.body, "relayed again");
+    assert_eq!(asked.body, "sent again");
     asked.ok(&app);
     assert_eq!(page.json()["type"], "accepted");
 }

@@ -70,10 +70,10 @@ fn a_configuration_is_checked() {
     let binary = folder.path("binary.toml");
     std::fs::write(&binary, b"port = 1\nsecret = \"\xff\"\n").unwrap();
     folder.run(&["check", &binary]).bad(2, &[":2: ", "UTF-8"]);
-    let zero = folder.write("zero.toml", "relay_queue_messages = 0\n");
+    let zero = folder.write("zero.toml", "webhook_queue_messages = 0\n");
     folder
         .run(&["check", &zero])
-        .bad(2, &["relay_queue_messages is 0", "the least is 1"]);
+        .bad(2, &["webhook_queue_messages is 0", "the least is 1"]);
 
     let missing = folder.path("missing.toml");
     folder

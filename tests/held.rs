@@ -165,7 +165,7 @@ fn an_old_poll_is_not_ended_because_what_it_was_owed_is_too_old() {
 
 #[test]
 fn a_poll_of_a_browser_that_had_left_by_then_takes_nothing() {
-    let mut driven = Driven::with(|config| config.relay_give_up_ms = 1_000);
+    let mut driven = Driven::with(|config| config.webhook_give_up_ms = 1_000);
     let session = driven.open();
     let message = format!(r#"data={{"type":"message","data":"x","id":1,"sessionId":"{session}"}}"#);
     let key = driven.receive(&(post(&message) + &poll(&session)));

@@ -18,9 +18,9 @@ fn frames(name: &str, count: usize) -> Vec<u8> {
 /// The app hangs on all that comes from one /48: somebody else's message is with the
 /// app within moments.
 #[test]
-fn one_48_leaves_room_in_the_queue_and_a_lane_for_everybody_else() {
-    let mut world = World::new(&["relay_queue_messages=1000"]);
-    world.lanes = Some(Vec::new());
+fn one_48_leaves_room_in_the_queue_and_a_connection_for_everybody_else() {
+    let mut world = World::new(&["webhook_queue_messages=1000"]);
+    world.upstreams = Some(Vec::new());
     for network in 1..=200 {
         let page = world.websocket(&format!("2001:db8:7:{network:x}::1"), "");
         world.send(page, &frames("h", 64));
@@ -29,15 +29,15 @@ fn one_48_leaves_room_in_the_queue_and_a_lane_for_everybody_else() {
     world.send(page, &frames("other", 1));
     let mut passed_ms = 0;
     while !world.asked().iter().any(|(_, body)| body == "other0") {
-        assert!(passed_ms < 8_000, "not with the app: {}", world.relay());
+        assert!(passed_ms < 8_000, "not with the app: {}", world.webhook());
         world.pass(100);
         passed_ms += 100;
     }
     // The app is well again: whoever waits for the /48 has its turn.
     let mut answered = 0;
     for _ in 0..5_000 {
-        for (lane, _) in world.asked() {
-            world.app_says(lane, Some("HTTP/1.1 204 No Content\r\n\r\n"));
+        for (upstream, _) in world.asked() {
+            world.app_says(upstream, Some("HTTP/1.1 204 No Content\r\n\r\n"));
             answered += 1;
         }
         if answered >= 12_801 {
@@ -45,9 +45,9 @@ fn one_48_leaves_room_in_the_queue_and_a_lane_for_everybody_else() {
         }
         world.pass(10);
     }
-    let relay = world.relay();
+    let webhook = world.webhook();
     assert_eq!(
-        (&relay["queued"], &relay["waiting"]),
+        (&webhook["queued"], &webhook["waiting"]),
         (&0.into(), &0.into())
     );
 }
@@ -57,12 +57,12 @@ fn one_48_leaves_room_in_the_queue_and_a_lane_for_everybody_else() {
 #[test]
 fn what_waits_for_a_share_is_queued_when_chloe_stops() {
     for hands_over in [false, true] {
-        let mut world = World::new(&["relay_queue_per_session_max=4"]);
-        world.lanes = Some(Vec::new());
+        let mut world = World::new(&["webhook_queue_per_session_max=4"]);
+        world.upstreams = Some(Vec::new());
         let page = world.websocket("192.0.2.1", "");
         world.send(page, &frames("m", 5));
-        assert_eq!(world.relay()["waiting"], 1);
-        // Something else passes through the relay meanwhile.
+        assert_eq!(world.webhook()["waiting"], 1);
+        // Something else passes through the webhook meanwhile.
         let other = world.websocket("192.0.2.2", "");
         world.send(other, &frames("o", 1));
         world.asked();
@@ -74,10 +74,10 @@ fn what_waits_for_a_share_is_queued_when_chloe_stops() {
         }
         world.turn();
         let counts = world.server.counts();
-        let queued = counts.iter().find(|(name, _)| *name == "relay_queued");
+        let queued = counts.iter().find(|(name, _)| *name == "webhook_queued");
         assert_eq!(
             queued,
-            Some(&("relay_queued", 6)),
+            Some(&("webhook_queued", 6)),
             "hands over: {hands_over}"
         );
     }

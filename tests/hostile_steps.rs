@@ -18,15 +18,15 @@ fn asked_of(world: &mut World, body: &str) -> Option<chloe::server::ConnKey> {
 #[test]
 fn addresses_that_wait_while_the_app_is_in_doubt() {
     let mut world = World::new(&[
-        "relay_queue_messages=100000",
-        "relay_queue_bytes=1000000000",
+        "webhook_queue_messages=100000",
+        "webhook_queue_bytes=1000000000",
     ]);
-    world.lanes = Some(Vec::new());
+    world.upstreams = Some(Vec::new());
     let say = r#"{"type":"message","data":"bad","version":1}"#;
     let bad = world.websocket("192.0.2.1", "");
     world.text(bad, say);
-    let lane = asked_of(&mut world, "bad").expect("with the app");
-    world.app_says(lane, None);
+    let upstream = asked_of(&mut world, "bad").expect("with the app");
+    world.app_says(upstream, None);
     // It fails again and again, and one of another address hangs.
     let pages: Vec<_> = (0..8_000_u32)
         .map(|number| {
@@ -39,7 +39,7 @@ fn addresses_that_wait_while_the_app_is_in_doubt() {
         world.text(*page, r#"{"type":"message","data":"waits","version":1}"#);
     }
     let took = began.elapsed();
-    assert_eq!(world.relay()["queued"], 8_001);
+    assert_eq!(world.webhook()["queued"], 8_001);
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 

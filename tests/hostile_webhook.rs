@@ -17,7 +17,7 @@ const OTHER: &str = "198.51.100.1";
 /// A server with an app that takes connections, and answers what a test answers.
 fn world(settings: &[&str]) -> World {
     let mut world = World::new(settings);
-    world.lanes = Some(Vec::new());
+    world.upstreams = Some(Vec::new());
     world
 }
 
@@ -126,14 +126,14 @@ const OK: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 /// The app is asked for `body` among others, which it leaves unanswered, and says `what`.
 fn answer(world: &mut World, body: &str, what: &str) {
     let asked = world.asked();
-    let lane = asked.iter().find(|(_, asked)| asked == body);
-    let (lane, _) = lane.unwrap_or_else(|| panic!("{body} is not with the app: {asked:?}"));
-    let lane = *lane;
-    world.app_says(lane, Some(what));
+    let upstream = asked.iter().find(|(_, asked)| asked == body);
+    let (upstream, _) = upstream.unwrap_or_else(|| panic!("{body} is not with the app: {asked:?}"));
+    let upstream = *upstream;
+    world.app_says(upstream, Some(what));
 }
 
-fn relay(world: &mut World, name: &str) -> u64 {
-    world.relay()[name].as_u64().expect("a number")
+fn webhook(world: &mut World, name: &str) -> u64 {
+    world.webhook()[name].as_u64().expect("a number")
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn nine_thousand_messages_of_one_browser_hold_that_browser_alone() {
     let mut world = world(&[]);
     let mut other = Other::of(&mut world);
     let hostile = flood(&mut world, 9_000);
-    assert_eq!(relay(&mut world, "queued"), 64);
+    assert_eq!(webhook(&mut world, "queued"), 64);
     other.is_answered(&mut world);
     other.gets_through(&mut world);
     let mut frame = Vec::new();
@@ -168,12 +168,15 @@ fn what_is_held_comes_in_order_and_whole_when_the_app_answers() {
         }
         world.send(page, &bytes);
         for number in 0..700 {
-            assert!(relay(&mut world, "queued") <= 64);
+            assert!(webhook(&mut world, "queued") <= 64);
             answer(&mut world, &number.to_string(), OK);
         }
         assert!(world.asked().is_empty());
         assert_eq!(
-            (relay(&mut world, "queued"), relay(&mut world, "waiting")),
+            (
+                webhook(&mut world, "queued"),
+                webhook(&mut world, "waiting")
+            ),
             (0, 0)
         );
         assert_eq!(
@@ -181,13 +184,13 @@ fn what_is_held_comes_in_order_and_whole_when_the_app_answers() {
             finish,
             "its Close was heard in its turn"
         );
-        assert_eq!(relay(&mut world, "refused"), 0);
+        assert_eq!(webhook(&mut world, "refused"), 0);
     }
 }
 
 #[test]
 fn a_ping_behind_a_message_that_is_held_is_answered() {
-    let mut world = world(&["relay_queue_per_session_max=1"]);
+    let mut world = world(&["webhook_queue_per_session_max=1"]);
     let page = world.websocket(HOSTILE, "");
     world.send(page, &frames((0..3).map(|number| number.to_string())));
     let mut frame = Vec::new();
@@ -205,9 +208,9 @@ fn a_ping_behind_a_message_that_is_held_is_answered() {
     for _ in 0..2 {
         world.send(page, &frames(["gone".to_owned()].into_iter()));
     }
-    assert!(relay(&mut world, "waiting") > 0);
+    assert!(webhook(&mut world, "waiting") > 0);
     world.reset(page);
-    assert_eq!(relay(&mut world, "waiting"), 0);
+    assert_eq!(webhook(&mut world, "waiting"), 0);
 }
 
 #[test]
@@ -215,7 +218,7 @@ fn many_sessions_of_one_address_have_a_tenth_of_the_queue() {
     let mut world = world(&[]);
     let mut other = Other::of(&mut world);
     let pages: Vec<_> = (0..50).map(|_| flood(&mut world, 200)).collect();
-    assert_eq!(relay(&mut world, "queued"), 1_000);
+    assert_eq!(webhook(&mut world, "queued"), 1_000);
     other.is_answered(&mut world);
     other.gets_through(&mut world);
 
@@ -251,18 +254,18 @@ fn many_sessions_of_one_address_have_a_tenth_of_the_queue() {
     let mut seen = HashSet::new();
     for round in 0.. {
         assert!(round < 20_000, "it never came");
-        for (lane, body) in world.asked() {
+        for (upstream, body) in world.asked() {
             seen.insert(body);
-            world.app_says(lane, Some(OK));
+            world.app_says(upstream, Some(OK));
         }
         if world.heard(old).starts_with("HTTP/1.1 200 ") {
             break;
         }
     }
     while !seen.contains("old") {
-        for (lane, body) in world.asked() {
+        for (upstream, body) in world.asked() {
             seen.insert(body);
-            world.app_says(lane, Some(OK));
+            world.app_says(upstream, Some(OK));
         }
     }
     for page in pages {
@@ -273,15 +276,15 @@ fn many_sessions_of_one_address_have_a_tenth_of_the_queue() {
 
 #[test]
 fn a_full_queue_stops_no_delivery_and_no_command() {
-    let mut world = world(&["relay_queue_messages=20"]);
+    let mut world = world(&["webhook_queue_messages=20"]);
     let mut other = Other::of(&mut world);
     // Ten addresses, each with its tenth: the whole is full.
     for number in 0..20 {
         let page = world.websocket(&format!("203.0.113.{number}"), "");
         world.send(page, &frames((0..10).map(|number| number.to_string())));
     }
-    assert_eq!(relay(&mut world, "queued"), 20);
-    assert!(relay(&mut world, "waiting") >= 10);
+    assert_eq!(webhook(&mut world, "queued"), 20);
+    assert!(webhook(&mut world, "waiting") >= 10);
     for _ in 0..5 {
         other.is_answered(&mut world);
         world.pass(1_000);
@@ -297,16 +300,16 @@ fn twenty_sessions_that_the_app_cannot_stand_stop_nobody_else() {
             flood(&mut world, 10);
         }
         for _ in 0..50 {
-            for (lane, body) in world.asked() {
+            for (upstream, body) in world.asked() {
                 assert!(body.starts_with('h'));
                 match failure {
                     "hangs" => {}
-                    "closes" => world.app_says(lane, None),
+                    "closes" => world.app_says(upstream, None),
                     status => {
                         let text = format!(
                             "HTTP/1.1 {status}\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n"
                         );
-                        world.app_says(lane, Some(&text));
+                        world.app_says(upstream, Some(&text));
                     }
                 }
             }
@@ -321,7 +324,7 @@ fn twenty_sessions_that_the_app_cannot_stand_stop_nobody_else() {
 #[test]
 fn a_page_that_is_held_and_gone_keeps_nothing() {
     let app = real::App::start();
-    let chloe = real::Chloe::start(&[&app.setting(), "relay_queue_per_session_max=1"]);
+    let chloe = real::Chloe::start(&[&app.setting(), "webhook_queue_per_session_max=1"]);
     let status = |name: &str| {
         let answer = chloe.connect().get("/chloe/status");
         let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
@@ -351,7 +354,7 @@ fn a_page_that_is_held_and_gone_keeps_nothing() {
 #[test]
 fn over_real_sockets_too() {
     let app = real::App::start();
-    let chloe = real::Chloe::start(&[&app.setting(), "relay_lanes=8"]);
+    let chloe = real::Chloe::start(&[&app.setting(), "webhook_connections=8"]);
     let say = |page: &mut real::WebSocket, body: &str| {
         page.text(&format!(
             r#"{{"type":"message","data":"{body}","version":1}}"#
@@ -369,7 +372,7 @@ fn over_real_sockets_too() {
     bystander.text(r#"{"type":"channel-subscribe","channel":"c","id":1}"#);
     assert_eq!(bystander.json()["type"], "subscribed");
     for number in 0..3 {
-        // The exchanges that hang leave their lanes, before they are tried again.
+        // The exchanges that hang leave their upstream connections, before they are tried again.
         bystander.text(&format!(
             r#"{{"type":"message","data":"o{number}","id":{number},"version":1}}"#
         ));

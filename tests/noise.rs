@@ -92,7 +92,7 @@ impl Noise {
             server_names: vec!["a".to_owned()],
             history_size: 50,
             history_total_bytes: 1 << 18,
-            relay_queue_messages: 20,
+            webhook_queue_messages: 20,
             connections_max: 50,
             sessions_max: 100,
             poll_hold_ms: 2_000,

@@ -115,7 +115,7 @@ fn clients_go_on_in_the_next_process_where_they_stopped() {
 
 #[test]
 fn what_the_app_has_not_taken_reaches_it_from_the_next_process() {
-    let folder = Folder::new("state-relay");
+    let folder = Folder::new("state-webhook");
     let app = App::start();
     let url = format!("--application-server-url=http://{}/updates", app.address);
     let quick = [&*url, "--shutdown-timeout-ms=1000"];

@@ -1,4 +1,4 @@
-//! The relay to a real app that is slow, down, wrong, or gone.
+//! The webhook to a real app that is slow, down, wrong, or gone.
 
 mod real;
 
@@ -46,7 +46,7 @@ fn an_app_that_is_down_gets_everything_when_it_comes_up() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let url = format!("application_server_url=http://{address}/updates");
-    let chloe = Chloe::start(&[&url, "relay_retry_min_ms=20", "relay_retry_max_ms=100"]);
+    let chloe = Chloe::start(&[&url, "webhook_retry_min_ms=20", "webhook_retry_max_ms=100"]);
     let mut page = chloe.websocket();
     for number in 0..10u32 {
         ask(&mut page, number, &format!("m{number}"));
@@ -69,8 +69,8 @@ fn an_app_that_errs_is_asked_again_and_one_that_says_no_is_not() {
     let app = App::start();
     let chloe = Chloe::start(&[
         &app.setting(),
-        "relay_retry_min_ms=20",
-        "relay_retry_max_ms=100",
+        "webhook_retry_min_ms=20",
+        "webhook_retry_max_ms=100",
     ]);
     let mut page = chloe.websocket();
     ask(&mut page, 1, "one");
@@ -107,8 +107,8 @@ fn an_app_that_closes_early_gets_the_message_again() {
     let app = App::start();
     let chloe = Chloe::start(&[
         &app.setting(),
-        "relay_retry_min_ms=20",
-        "relay_retry_max_ms=100",
+        "webhook_retry_min_ms=20",
+        "webhook_retry_max_ms=100",
     ]);
     let mut page = chloe.websocket();
     ask(&mut page, 1, "persistent");
@@ -126,10 +126,10 @@ fn an_app_that_never_answers_is_given_up_in_time_and_the_sender_told() {
     let app = App::start();
     let chloe = Chloe::start(&[
         &app.setting(),
-        "relay_timeout_ms=200",
-        "relay_retry_min_ms=20",
-        "relay_retry_max_ms=100",
-        "relay_give_up_ms=1000",
+        "webhook_timeout_ms=200",
+        "webhook_retry_min_ms=20",
+        "webhook_retry_max_ms=100",
+        "webhook_give_up_ms=1000",
     ]);
     let mut page = chloe.websocket();
     ask(&mut page, 9, "hello?");
@@ -169,9 +169,9 @@ fn with_a_secret_the_app_can_verify_what_it_gets() {
 }
 
 #[test]
-fn a_full_relay_slows_its_senders_down_and_loses_nothing() {
+fn a_full_webhook_queue_slows_its_senders_down_and_loses_nothing() {
     let app = App::start();
-    let chloe = Chloe::start(&[&app.setting(), "relay_queue_messages=8"]);
+    let chloe = Chloe::start(&[&app.setting(), "webhook_queue_messages=8"]);
     let mut page = chloe.websocket();
     let mut writer = page.client.stream.try_clone().unwrap();
     let sender = std::thread::spawn(move || {

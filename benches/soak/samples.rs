@@ -43,7 +43,7 @@ impl Samples {
         let mut table = File::create(table)?;
         writeln!(
             table,
-            "seconds\tresident\tanonymous\tfiles\tserver_cpu_s\town_cpu_s\tconnections\tsessions\tchannels\tlog_bytes\toutbox_bytes\trelay_queued"
+            "seconds\tresident\tanonymous\tfiles\tserver_cpu_s\town_cpu_s\tconnections\tsessions\tchannels\tlog_bytes\toutbox_bytes\twebhook_queued"
         )?;
         let (begun, list) = (Instant::now(), Vec::new());
         Ok(Samples { begun, list, table })
@@ -91,7 +91,7 @@ impl Samples {
             of("channels"),
             of("log_bytes"),
             of("outbox_bytes"),
-            sample.status["relay"]["queued"],
+            sample.status["webhook"]["queued"],
         );
         written.map_err(|error| error.to_string())?;
         self.list.push(sample);

@@ -13,7 +13,7 @@ use chloe::server::{Action, ConnKey, Peer, Server, Transmit};
 use chloe::wire::websocket::{Opcode, encode_masked_frame};
 
 const CONNECTIONS: usize = 12;
-const LANES: usize = 3;
+const UPSTREAMS: usize = 3;
 
 /// What peers say. `SESSION` and `POSITION` are those that were told last.
 const SAID: [&str; 25] = [
@@ -281,7 +281,7 @@ impl World {
             }
         }
         self.act();
-        let most = CONNECTIONS + LANES;
+        let most = CONNECTIONS + UPSTREAMS;
         assert!(self.conns.len() <= most, "connections are bounded");
     }
 
@@ -356,8 +356,8 @@ pub fn fresh(now: Time, life: u8) -> Server {
         history_size: 5,
         history_bytes: 1 << 12,
         history_total_bytes: 1 << 13,
-        relay_lanes: LANES,
-        relay_queue_messages: 4,
+        webhook_connections: UPSTREAMS,
+        webhook_queue_messages: 4,
         connections_max: CONNECTIONS,
         connections_per_address_max: CONNECTIONS - 2,
         sessions_max: 16,

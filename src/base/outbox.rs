@@ -2,7 +2,7 @@
 //!
 //! Holds what is said to one connection alone: HTTP answers, acks, pongs, the
 //! rest of a half-written frame. Publications never pass through it: they are
-//! written from their channel's log. Called by the server and its lanes.
+//! written from their channel's log. Called by the server and its upstream connections.
 
 use std::io::{self, Write};
 

@@ -27,11 +27,11 @@ const ROWS: &[(&str, &str)] = &[
     ("/deliveries", "delivered"),
     ("/missed", "missed by slow readers"),
     ("/messages", "messages from browsers"),
-    ("/relay/queued", "  waiting for the app"),
-    ("/relay/taken", "  taken by the app"),
-    ("/relay/retried", "  tried again"),
-    ("/relay/given_up", "  given up"),
-    ("/relay/refused", "  refused, queue full"),
+    ("/webhook/queued", "  waiting for the app"),
+    ("/webhook/taken", "  taken by the app"),
+    ("/webhook/retried", "  tried again"),
+    ("/webhook/given_up", "  given up"),
+    ("/webhook/refused", "  refused, queue full"),
 ];
 
 /// Asks and prints.
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_table_shows_what_is_there() {
         let status = serde_json::json!({
-            "version": "1.2.3", "uptime_ms": 61_500, "draining": true, "relay": {"queued": 7},
+            "version": "1.2.3", "uptime_ms": 61_500, "draining": true, "webhook": {"queued": 7},
         });
         assert_eq!(
             table(&status),

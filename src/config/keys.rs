@@ -162,7 +162,7 @@ keys! {
     state_file: PathBuf = PathBuf::new(), check::any;
     /// The longest time to send browsers away, or to settle before a restart.
     drain_timeout_ms: u64 = 2_000, |&n| check::range(n, 0, HOUR);
-    /// How long stopping may take, to deliver and relay what is accepted.
+    /// How long stopping may take, to deliver what is accepted, and send it to the app.
     shutdown_timeout_ms: u64 = 10_000, |&n| check::range(n, 0, HOUR);
 
     "Connections and HTTP":
@@ -265,27 +265,27 @@ keys! {
     /// The most publications known by their keys.
     idempotency_keys_max: usize = 50_000, |&n| check::range(n as u64, 1, 10_000_000);
 
-    "The way to the app":
+    "The webhook":
     /// The most exchanges with the app at a time, beside those that hang.
-    relay_lanes: usize = 32, |&n| check::range(n as u64, 1, 1024);
+    webhook_connections: usize = 32, |&n| check::range(n as u64, 1, 1024);
     /// The most messages that wait for the app.
-    relay_queue_messages: usize = 10_000, |&n| check::range(n as u64, 1, 10_000_000);
+    webhook_queue_messages: usize = 10_000, |&n| check::range(n as u64, 1, 10_000_000);
     /// The most messages of one session that wait for the app.
-    relay_queue_per_session_max: usize = 64, |&n| check::range(n as u64, 1, 10_000_000);
+    webhook_queue_per_session_max: usize = 64, |&n| check::range(n as u64, 1, 10_000_000);
     /// The most bytes that wait for the app.
-    relay_queue_bytes: usize = 16_777_216, |&n| check::range(n as u64, 1024, 1 << 40);
+    webhook_queue_bytes: usize = 16_777_216, |&n| check::range(n as u64, 1024, 1 << 40);
     /// How long connecting to the app may take.
-    relay_connect_timeout_ms: u64 = 3_000, |&n| check::range(n, 10, HOUR);
+    webhook_connect_timeout_ms: u64 = 3_000, |&n| check::range(n, 10, HOUR);
     /// How long the app may take to answer a message.
-    relay_timeout_ms: u64 = 10_000, |&n| check::range(n, 10, HOUR);
+    webhook_timeout_ms: u64 = 10_000, |&n| check::range(n, 10, HOUR);
     /// The wait before the first retry while the app is down; it doubles.
-    relay_retry_min_ms: u64 = 200, |&n| check::range(n, 1, HOUR);
+    webhook_retry_min_ms: u64 = 200, |&n| check::range(n, 1, HOUR);
     /// The longest wait between two retries.
-    relay_retry_max_ms: u64 = 10_000, |&n| check::range(n, 1, HOUR);
+    webhook_retry_max_ms: u64 = 10_000, |&n| check::range(n, 1, HOUR);
     /// The age at which a message that the app does not take is given up.
-    relay_give_up_ms: u64 = 300_000, |&n| check::range(n, 1, DAY);
+    webhook_give_up_ms: u64 = 300_000, |&n| check::range(n, 1, DAY);
     /// The most bytes that are read of an answer of the app.
-    relay_answer_bytes_max: usize = 65_536, |&n| check::range(n as u64, 256, GIB);
+    webhook_answer_bytes_max: usize = 65_536, |&n| check::range(n as u64, 256, GIB);
 
     "The event loop":
     /// The most bytes read from one connection in a turn.

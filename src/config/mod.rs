@@ -198,10 +198,10 @@ impl Config {
         }
         let no_more_than: [(&str, u64, &str, u64); 4] = [
             (
-                "relay_retry_min_ms",
-                self.relay_retry_min_ms,
-                "relay_retry_max_ms",
-                self.relay_retry_max_ms,
+                "webhook_retry_min_ms",
+                self.webhook_retry_min_ms,
+                "webhook_retry_max_ms",
+                self.webhook_retry_max_ms,
             ),
             (
                 "history_bytes",

@@ -91,8 +91,8 @@ fn a_wrong_file_says_where_and_what_was_meant() {
             "a.toml:1: there is no elephant: etc/chloe.toml and chloe --help list all settings",
         ),
         (
-            "[relay]\nlanes = 2",
-            "a.toml:1: there is no relay: did you mean relay_lanes?",
+            "[webhook]\nlanes = 2",
+            "a.toml:1: there is no webhook: did you mean webhook_connections?",
         ),
         ("port = 1\nport = 2", "a.toml:2: is not TOML: duplicate key"),
         ("# fine\nport =", "a.toml:2: is not TOML: "),
@@ -294,8 +294,8 @@ fn flags_and_environment_name_themselves_in_errors() {
 fn settings_that_do_not_go_together_are_told_by_both_names() {
     for (lines, said) in [
         (
-            "relay_retry_min_ms = 20000",
-            "relay_retry_min_ms is 20000 and relay_retry_max_ms is 10000: relay_retry_min_ms must not be more than relay_retry_max_ms",
+            "webhook_retry_min_ms = 20000",
+            "webhook_retry_min_ms is 20000 and webhook_retry_max_ms is 10000: webhook_retry_min_ms must not be more than webhook_retry_max_ms",
         ),
         (
             "history_bytes = 100000000",

@@ -120,7 +120,7 @@ impl Server {
             Role::Http(http) if http.turn == Turn::Waits => false,
             // Read on while it waits, to see it leave; but not for long.
             Role::Http(http) => http.input.len() < input_max,
-            Role::Lane(_) => true,
+            Role::Upstream(_) => true,
         };
         if core.echo || !matches!(conn.role, Role::WebSocket(_)) {
             // Of what is read nobody is owed a word: it may become a WebSocket by that,
@@ -136,9 +136,9 @@ impl Server {
         match self.core.conns.get(key).map(|conn| &conn.role) {
             Some(Role::Http(_)) => router::received(&mut self.core, now, key, bytes),
             Some(Role::WebSocket(_)) => stream::received(&mut self.core, now, key, bytes),
-            Some(Role::Lane(lane)) => {
-                let lane = *lane;
-                self.core.callbacks.handle_received(now, lane, bytes);
+            Some(Role::Upstream(upstream)) => {
+                let upstream = *upstream;
+                self.core.webhook.handle_received(now, upstream, bytes);
             }
             None => {}
         }
@@ -153,7 +153,7 @@ impl Server {
             return;
         };
         match conn.role {
-            Role::Lane(lane) => core.callbacks.handle_finished(now, lane),
+            Role::Upstream(upstream) => core.webhook.handle_finished(now, upstream),
             Role::Http(_) => router::finished(core, now, key),
             // An end without a Close, or behind one.
             Role::WebSocket(_) if conn.closing && !conn.outbox.is_empty() => {}
@@ -166,9 +166,9 @@ impl Server {
     /// The connection is broken, and the caller has dropped its socket.
     pub fn handle_closed(&mut self, now: Time, key: ConnKey) {
         self.now = now;
-        if let Some(Role::Lane(lane)) = self.core.conns.get(key).map(|conn| &conn.role) {
-            let lane = *lane;
-            webhook_events::closed(&mut self.core, now, lane);
+        if let Some(Role::Upstream(upstream)) = self.core.conns.get(key).map(|conn| &conn.role) {
+            let upstream = *upstream;
+            webhook_events::closed(&mut self.core, now, upstream);
         }
         self.core.forget(now, key);
         self.pump();
@@ -194,7 +194,7 @@ impl Server {
     /// What became of [`Action::Resolve`].
     pub fn handle_resolved(&mut self, now: Time, result: Result<Vec<SocketAddr>, String>) {
         self.now = now;
-        self.core.callbacks.handle_resolved(now, result);
+        self.core.webhook.handle_resolved(now, result);
         self.pump();
     }
 
@@ -206,7 +206,7 @@ impl Server {
     }
 
     /// Begins to stop: nothing new is taken, what was accepted is delivered,
-    /// streams are closed, polls answered, relays finished.
+    /// streams are closed, polls answered, messages for the app finished.
     pub fn handle_shutdown(&mut self, now: Time) {
         self.now = now;
         if !self.core.is_draining() {
@@ -259,21 +259,21 @@ impl Server {
         let Some(by_ms) = self.core.drained_by_ms else {
             return false;
         };
-        self.now.ms >= by_ms || (self.core.conns.is_empty() && self.core.callbacks.is_idle())
+        self.now.ms >= by_ms || (self.core.conns.is_empty() && self.core.webhook.is_idle())
     }
 
     // ---- from one process to the next ---------------------------------------
 
     /// Writes what outlives the process to `out`, piece by piece: history,
     /// sessions with their cursors, and messages that the app has not taken.
-    /// Returns how many bytes that is. For the end: the relay is stopped.
+    /// Returns how many bytes that is. For the end: the webhook is stopped.
     ///
     /// # Errors
     /// Those of `out`.
     pub fn save(&mut self, now: Time, out: &mut dyn io::Write) -> io::Result<u64> {
         self.now = now;
-        self.core.callbacks.keep();
-        self.core.callbacks.abandon(now);
+        self.core.webhook.keep();
+        self.core.webhook.abandon(now);
         // What has become of messages by then is remembered with them.
         self.pump();
         state::file::save(&mut self.core, now, out)
@@ -447,7 +447,7 @@ impl Server {
         self.pump();
     }
 
-    /// Does what the relay asks for, and passes on what it has to tell.
+    /// Does what the webhook asks for, and passes on what it has to tell.
     fn pump(&mut self) {
         let now = self.now;
         leave::go_on(&mut self.core, now);

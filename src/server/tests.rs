@@ -28,10 +28,10 @@ fn a_connection_that_lives_long_has_few_timers() {
 }
 
 #[test]
-fn streams_that_are_gone_do_not_wait_for_the_relay() {
+fn streams_that_are_gone_do_not_wait_for_the_webhook() {
     let now = Time::default().plus(1_000);
     let config = Config {
-        relay_queue_per_session_max: 2,
+        webhook_queue_per_session_max: 2,
         ..Config::default()
     };
     let mut server = Server::new(config, [1; 32], now);
@@ -54,13 +54,13 @@ fn streams_that_are_gone_do_not_wait_for_the_relay() {
             _ => server.handle_closed(now, key),
         }
     }
-    assert_eq!(server.core.callbacks.waiting(), stay.len());
+    assert_eq!(server.core.webhook.waiting(), stay.len());
     assert!(stay.iter().all(|key| server.core.behind.is_full(*key)));
     for key in stay {
         server.handle_closed(now, key);
         assert!(!server.core.behind.keeps(key));
     }
-    assert_eq!(server.core.callbacks.waiting(), 0);
+    assert_eq!(server.core.webhook.waiting(), 0);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The relay within the server: its lanes are connections, its outcomes answers.
+//! The webhook within the server: its upstream connections are connections, its outcomes answers.
 //!
-//! What is sent when and how often is `callback`'s, which knows lanes by their
+//! What is sent when and how often is `webhook`'s, which knows upstream connections by their
 //! numbers and messages by their tags; who waits for a tag is `dispatch`'s. This
-//! does what the relay asks for, and passes on what it has to tell. Called by
+//! does what the webhook asks for, and passes on what it has to tell. Called by
 //! the server.
 
 use std::io;
@@ -17,32 +17,32 @@ use super::routing::router;
 use super::session::acks::Finished;
 use super::webhook::Event;
 
-/// Does what the relay asks for, until it asks for nothing more.
+/// Does what the webhook asks for, until it asks for nothing more.
 pub fn serve(core: &mut Core, now: Time) {
-    while let Some(event) = core.callbacks.poll_event() {
+    while let Some(event) = core.webhook.poll_event() {
         match event {
             Event::Resolve { host, port } => {
                 core.actions.push_back(Action::Resolve { host, port });
             }
-            Event::Connect { lane, address } => {
-                let key = core.conns.insert(Conn::lane(lane));
-                if core.lanes.len() <= lane {
-                    core.lanes.resize(lane + 1, None);
+            Event::Connect { upstream, address } => {
+                let key = core.conns.insert(Conn::upstream(upstream));
+                if core.upstreams.len() <= upstream {
+                    core.upstreams.resize(upstream + 1, None);
                 }
-                core.lanes[lane] = Some(key);
+                core.upstreams[upstream] = Some(key);
                 core.actions.push_back(Action::Connect { key, address });
             }
-            Event::Close { lane } => {
-                if let Some(key) = core.lanes[lane].take() {
+            Event::Close { upstream } => {
+                if let Some(key) = core.upstreams[upstream].take() {
                     core.close(now, key);
                 }
             }
-            Event::Transmit { lane } => {
-                if let Some(key) = core.lanes[lane] {
+            Event::Transmit { upstream } => {
+                if let Some(key) = core.upstreams[upstream] {
                     core.queue_flush(key);
                 }
             }
-            Event::Outcome { tag, result, .. } => {
+            Event::Completed { tag, result, .. } => {
                 if let Some(finished) = dispatch::outcome(core, tag, result) {
                     tell(core, now, &finished);
                 }
@@ -55,8 +55,8 @@ pub fn serve(core: &mut Core, now: Time) {
             Event::Queued { place } => {
                 let key = Core::conn_of(place);
                 match core.conns.get(key).map(|conn| &conn.role) {
-                    Some(Role::WebSocket(_)) => stream::relayed(core, now, key),
-                    Some(Role::Http(_)) => polls::relayed(core, now, key),
+                    Some(Role::WebSocket(_)) => stream::message_queued(core, now, key),
+                    Some(Role::Http(_)) => polls::message_queued(core, now, key),
                     _ => {}
                 }
             }
@@ -64,26 +64,26 @@ pub fn serve(core: &mut Core, now: Time) {
     }
 }
 
-/// What became of a lane that was to be connected. After an error its socket is gone.
+/// What became of an upstream connection that was to be connected. After an error its socket is gone.
 pub fn connected(core: &mut Core, now: Time, key: ConnKey, result: Result<(), io::ErrorKind>) {
     let Some(conn) = core.conns.get_mut(key) else {
         return;
     };
-    let Role::Lane(lane) = conn.role else {
+    let Role::Upstream(upstream) = conn.role else {
         return;
     };
     conn.blocked = false;
     if result.is_err() {
-        core.lanes[lane] = None;
+        core.upstreams[upstream] = None;
         core.forget(now, key);
     }
-    core.callbacks.handle_connected(now, lane, result);
+    core.webhook.handle_connected(now, upstream, result);
 }
 
-/// The connection of `lane` is broken.
-pub fn closed(core: &mut Core, now: Time, lane: usize) {
-    core.lanes[lane] = None;
-    core.callbacks.handle_closed(now, lane);
+/// The connection of `upstream` is broken.
+pub fn closed(core: &mut Core, now: Time, upstream: usize) {
+    core.upstreams[upstream] = None;
+    core.webhook.handle_closed(now, upstream);
 }
 
 /// Tells those who wait for a message what became of it.

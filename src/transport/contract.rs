@@ -280,7 +280,7 @@ pub struct Polling {
 
 impl<'a> Call<'a> {
     /// What an envelope asks for. `polls` says whether the transport knows polls:
-    /// over a stream any type that is not known relays its data (protocol A.14).
+    /// over a stream any type that is not known sends its data to the app (protocol A.14).
     ///
     /// # Errors
     /// When what the command needs is missing.

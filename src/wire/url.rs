@@ -1,7 +1,7 @@
 //! URLs of the configuration and paths of requests, taken apart strictly.
 //!
 //! No general URL library: only `http` addresses to call, origins to compare,
-//! and paths to look up. Called by the configuration, the relay and the static
+//! and paths to look up. Called by the configuration, the webhook and the static
 //! files.
 
 use std::fmt;

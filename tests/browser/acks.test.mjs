@@ -10,7 +10,7 @@ import { House, connect, got, numbers } from './house.mjs';
 let house;
 let between;
 before(async () => {
-  house = await House.open(['--poll-hold-ms', '1000', '--ping-interval-ms', '2000', '--relay-retry-max-ms', '500']);
+  house = await House.open(['--poll-hold-ms', '1000', '--ping-interval-ms', '2000', '--webhook-retry-max-ms', '500']);
   between = await new Between(house.chloe.port).start();
 });
 afterEach(() => {

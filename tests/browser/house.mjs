@@ -1,7 +1,7 @@
 // A real Chloe, an app and a Chromium, for the browser tests.
 //
 // Chloe is the binary in CHLOE_BIN, else target/debug/chloe. The app is a small
-// server of this file: it serves pages, keeps what Chloe relays to it, and
+// server of this file: it serves pages, keeps what Chloe sends to it, and
 // answers through /send as any app would. Ports are the system's choice.
 
 import { spawn } from 'node:child_process';

@@ -68,8 +68,8 @@ for (const transport of ['websocket', 'xhr', 'jsonp']) {
     assert.deepEqual(await got(page, burst.length), burst);
     await page.evaluate((burst) => burst.forEach((data) => chloe.send(data)), burst);
     await house.app.took(({ data }) => data === burst.at(-1));
-    const relayed = house.app.taken.filter(({ data }) => data.startsWith(transport));
-    assert.deepEqual(relayed.map(({ data }) => data), burst, 'nor do messages to the app overtake each other');
+    const taken = house.app.taken.filter(({ data }) => data.startsWith(transport));
+    assert.deepEqual(taken.map(({ data }) => data), burst, 'nor do messages to the app overtake each other');
     house.app.taken = [];
   });
 

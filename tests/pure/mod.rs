@@ -50,8 +50,8 @@ pub struct World {
     pub now: Time,
     pub ends: HashMap<u64, End>,
     /// The connections to the app, if it is there.
-    pub lanes: Option<Vec<ConnKey>>,
-    /// What the app was asked and has not answered: lanes and bodies.
+    pub upstreams: Option<Vec<ConnKey>>,
+    /// What the app was asked and has not answered: upstream connections and bodies.
     pub asked: Vec<(ConnKey, String)>,
 }
 
@@ -73,7 +73,7 @@ impl World {
             server: Server::new(config, [7; 32], now),
             now,
             ends: HashMap::new(),
-            lanes: None,
+            upstreams: None,
             asked: Vec::new(),
         }
     }
@@ -178,9 +178,9 @@ impl World {
                     }
                     Action::ResumeRead { key } => self.feed(key),
                     Action::Connect { key, .. } => {
-                        let answer = match &mut self.lanes {
-                            Some(lanes) => {
-                                lanes.push(key);
+                        let answer = match &mut self.upstreams {
+                            Some(upstreams) => {
+                                upstreams.push(key);
                                 self.ends.insert(key.to_u64(), End::default());
                                 Ok(())
                             }
@@ -216,30 +216,30 @@ impl World {
         String::from_utf8_lossy(&taken).into_owned()
     }
 
-    /// The requests that the app has not answered: their lanes and bodies.
+    /// The requests that the app has not answered: their upstream connections and bodies.
     pub fn asked(&mut self) -> Vec<(ConnKey, String)> {
-        for lane in self.lanes.clone().expect("an app") {
-            if !self.ends.contains_key(&lane.to_u64()) {
+        for upstream in self.upstreams.clone().expect("an app") {
+            if !self.ends.contains_key(&upstream.to_u64()) {
                 continue;
             }
-            let request = self.heard(lane);
+            let request = self.heard(upstream);
             if let Some((_, body)) = request.split_once("\r\n\r\n") {
-                self.asked.push((lane, body.to_owned()));
+                self.asked.push((upstream, body.to_owned()));
             }
         }
         let ends = &self.ends;
-        let open = |lane: &ConnKey| ends.get(&lane.to_u64()).is_some_and(|end| !end.closed);
-        self.asked.retain(|(lane, _)| open(lane));
-        self.lanes.as_mut().expect("an app").retain(open);
+        let open = |upstream: &ConnKey| ends.get(&upstream.to_u64()).is_some_and(|end| !end.closed);
+        self.asked.retain(|(upstream, _)| open(upstream));
+        self.upstreams.as_mut().expect("an app").retain(open);
         self.asked.clone()
     }
 
-    /// The app answers on a lane, or closes it without a word.
-    pub fn app_says(&mut self, lane: ConnKey, answer: Option<&str>) {
-        self.asked.retain(|(asked, _)| *asked != lane);
+    /// The app answers on an upstream connection, or closes it without a word.
+    pub fn app_says(&mut self, upstream: ConnKey, answer: Option<&str>) {
+        self.asked.retain(|(asked, _)| *asked != upstream);
         match answer {
-            Some(text) => self.send(lane, text.as_bytes()),
-            None => self.reset(lane),
+            Some(text) => self.send(upstream, text.as_bytes()),
+            None => self.reset(upstream),
         }
     }
 
@@ -320,9 +320,9 @@ impl World {
         self.picture()[name].as_u64().expect("a number")
     }
 
-    /// What it says of the relay.
-    pub fn relay(&mut self) -> serde_json::Value {
-        self.picture()["relay"].clone()
+    /// What it says of the webhook.
+    pub fn webhook(&mut self) -> serde_json::Value {
+        self.picture()["webhook"].clone()
     }
 
     fn picture(&mut self) -> serde_json::Value {

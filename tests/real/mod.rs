@@ -1,7 +1,7 @@
 //! A real Chloe on real sockets, a raw client and an app, for the tests of the edges.
 //!
 //! Everything is on loopback and on ports that the system chose; waiting is
-//! blocking reads with a limit. Used by `transports`, `mangled` and `callbacks`.
+//! blocking reads with a limit. Used by `transports`, `mangled` and `webhook`.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::{Read, Write};

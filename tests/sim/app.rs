@@ -1,4 +1,4 @@
-//! The app at the other end of the relay: slow, down, and in the moods of `mood`.
+//! The app at the other end of the webhook: slow, down, and in the moods of `mood`.
 
 use chloe::wire::http::{Decoded, HttpLimits, RequestDecoder};
 
@@ -6,8 +6,8 @@ use super::mood::{Plan, carry_out};
 use super::network::{SocketId, Stage};
 use super::turn::World;
 
-/// A lane, seen from the app.
-struct Lane {
+/// An upstream connection, seen from the app.
+struct Upstream {
     socket: SocketId,
     input: Vec<u8>,
     /// The message that is being worked on, and what will become of it when.
@@ -17,7 +17,7 @@ struct Lane {
 /// The app.
 #[derive(Default)]
 pub struct App {
-    lanes: Vec<Lane>,
+    upstreams: Vec<Upstream>,
     /// It refuses connections.
     down: bool,
     pub asked: u64,
@@ -32,9 +32,9 @@ impl App {
         }
         self.resolve(world);
         self.decide(world);
-        for mut lane in std::mem::take(&mut self.lanes) {
-            if self.work(world, &mut lane) {
-                self.lanes.push(lane);
+        for mut upstream in std::mem::take(&mut self.upstreams) {
+            if self.work(world, &mut upstream) {
+                self.upstreams.push(upstream);
             }
         }
     }
@@ -62,7 +62,7 @@ impl App {
                 continue;
             };
             if !world.network.calm && world.dice.chance(40) {
-                // Not yet; or never, if the relay's patience ends first.
+                // Not yet; or never, if the webhook's patience ends first.
                 world.dialed.push((id, address));
                 continue;
             }
@@ -73,7 +73,7 @@ impl App {
                 continue;
             }
             world.network.sockets[id].stage = Stage::Open;
-            self.lanes.push(Lane {
+            self.upstreams.push(Upstream {
                 socket: id,
                 input: Vec::new(),
                 work: None,
@@ -82,47 +82,47 @@ impl App {
         }
     }
 
-    /// One look at a lane; false when it is of no more use.
-    fn work(&mut self, world: &mut World, lane: &mut Lane) -> bool {
-        let bytes = world.network.read(&mut world.dice, lane.socket);
-        lane.input.extend_from_slice(&bytes);
-        if let Some((text, plan, wait)) = &mut lane.work {
+    /// One look at an upstream connection; false when it is of no more use.
+    fn work(&mut self, world: &mut World, upstream: &mut Upstream) -> bool {
+        let bytes = world.network.read(&mut world.dice, upstream.socket);
+        upstream.input.extend_from_slice(&bytes);
+        if let Some((text, plan, wait)) = &mut upstream.work {
             if *wait > 0 {
                 *wait -= 1;
             } else {
                 let (text, plan) = (text.clone(), *plan);
                 if plan != Plan::Hang || world.network.calm {
-                    lane.work = None;
-                    return carry_out(world, lane.socket, &text, plan);
+                    upstream.work = None;
+                    return carry_out(world, upstream.socket, &text, plan);
                 }
             }
-        } else if !self.take(world, lane) {
+        } else if !self.take(world, upstream) {
             return false;
         }
-        if world.network.is_over(lane.socket) {
-            if let Some((text, ..)) = &lane.work {
-                world.ledger.fail(text, lane.socket);
+        if world.network.is_over(upstream.socket) {
+            if let Some((text, ..)) = &upstream.work {
+                world.ledger.fail(text, upstream.socket);
             }
-            if world.network.is_open(lane.socket) {
-                world.network.finish(lane.socket);
+            if world.network.is_open(upstream.socket) {
+                world.network.finish(upstream.socket);
             }
             return false;
         }
         // An idle connection may be closed at any time.
-        if lane.work.is_none() && !world.network.calm && world.dice.chance(2) {
+        if upstream.work.is_none() && !world.network.calm && world.dice.chance(2) {
             match world.dice.below(8) {
-                0..3 => world.network.finish(lane.socket),
-                3..6 => world.network.reset(lane.socket),
+                0..3 => world.network.finish(upstream.socket),
+                3..6 => world.network.reset(upstream.socket),
                 // It says what nobody asked for, and closes.
                 6 => {
                     let answer = b"HTTP/1.1 408 Idle\r\nContent-Length: 0\r\n\r\n";
-                    world.network.send(lane.socket, answer);
-                    world.network.finish(lane.socket);
+                    world.network.send(upstream.socket, answer);
+                    world.network.finish(upstream.socket);
                 }
                 _ => {
-                    let limit_ms = world.config.relay_timeout_ms + 10_000;
+                    let limit_ms = world.config.webhook_timeout_ms + 10_000;
                     let dice = &mut world.dice;
-                    world.network.vanish(dice, lane.socket, limit_ms);
+                    world.network.vanish(dice, upstream.socket, limit_ms);
                 }
             }
             return false;
@@ -131,10 +131,10 @@ impl App {
     }
 
     /// Reads a request, if one is there whole.
-    fn take(&mut self, world: &mut World, lane: &mut Lane) -> bool {
+    fn take(&mut self, world: &mut World, upstream: &mut Upstream) -> bool {
         let mut decoder = RequestDecoder::default();
-        let decoded = decoder.decode(&lane.input, &HttpLimits::default());
-        let (text, session, id, consumed) = match decoded.expect("the relay speaks HTTP") {
+        let decoded = decoder.decode(&upstream.input, &HttpLimits::default());
+        let (text, session, id, consumed) = match decoded.expect("the webhook speaks HTTP") {
             Decoded::NeedMore { .. } => return true,
             Decoded::Request { request, consumed } => (
                 String::from_utf8(request.body.to_vec()).expect("text"),
@@ -147,13 +147,13 @@ impl App {
                 consumed,
             ),
         };
-        assert_eq!(consumed, lane.input.len(), "one request at a time");
-        lane.input.clear();
+        assert_eq!(consumed, upstream.input.len(), "one request at a time");
+        upstream.input.clear();
         self.asked += 1;
         world.log(|| format!("app: {text:?} of {}", &session[..8]));
         world
             .ledger
-            .ask(&world.network, &text, &session, &id, lane.socket);
+            .ask(&world.network, &text, &session, &id, upstream.socket);
         let calm = world.network.calm;
         let well = calm || world.dice.chance(70);
         let plan = match well {
@@ -164,7 +164,7 @@ impl App {
             true => 0,
             false => world.dice.below(20),
         };
-        lane.work = Some((text, plan, wait));
+        upstream.work = Some((text, plan, wait));
         true
     }
 }

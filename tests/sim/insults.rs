@@ -31,7 +31,7 @@ pub enum Kind {
     Opening,
     /// Uses a session that others use as well.
     Sharing,
-    /// Fills the relay.
+    /// Fills the webhook.
     Flooding,
 }
 

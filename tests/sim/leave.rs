@@ -11,7 +11,7 @@ use super::turn::World;
 const ROUNDS: usize = 12;
 
 /// So many turns are enough for the app to take whatever was queued.
-const RELAY_TURNS: usize = 5_000;
+const WEBHOOK_TURNS: usize = 5_000;
 
 /// What the server says of itself in public; the connection that asks is one.
 const STATUS: [(&str, u64); 8] = [
@@ -42,7 +42,7 @@ impl Cast {
             world.turn();
             world.pass(3_000);
         }
-        self.finish_relay(world);
+        self.finish_webhook(world);
         for _ in 0..ROUNDS {
             self.let_all_times_pass(world);
             if world.left().is_empty() {
@@ -62,7 +62,7 @@ impl Cast {
             assert_eq!(status[name], left, "{name}: {status}");
         }
         for name in ["queued", "waiting"] {
-            assert_eq!(status["relay"][name], 0, "{name}: {status}");
+            assert_eq!(status["webhook"][name], 0, "{name}: {status}");
         }
     }
 
@@ -88,10 +88,10 @@ impl Cast {
     }
 
     /// The app is well now, and messages that were never tried wait for it.
-    fn finish_relay(&mut self, world: &mut World) {
-        for _ in 0..RELAY_TURNS {
+    fn finish_webhook(&mut self, world: &mut World) {
+        for _ in 0..WEBHOOK_TURNS {
             let left = world.left();
-            if !left.iter().any(|(name, _)| *name == "relay_queued") {
+            if !left.iter().any(|(name, _)| *name == "webhook_queued") {
                 return;
             }
             self.act(world);
@@ -103,8 +103,8 @@ impl Cast {
     fn let_all_times_pass(&mut self, world: &mut World) {
         let config = &world.config;
         let lived_ms = config.session_ttl_ms + config.history_ttl_ms + config.idempotency_ttl_ms;
-        let relayed_ms = 2 * config.relay_give_up_ms + config.relay_timeout_ms;
-        for ms in [lived_ms, 1_000, relayed_ms, 80_000, 1_000, 5_000] {
+        let webhook_ms = 2 * config.webhook_give_up_ms + config.webhook_timeout_ms;
+        for ms in [lived_ms, 1_000, webhook_ms, 80_000, 1_000, 5_000] {
             world.pass(ms);
             for _ in 0..3 {
                 self.act(world);

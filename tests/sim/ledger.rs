@@ -27,7 +27,7 @@ pub struct Sent {
     pub rejected: bool,
     /// It was sent again, so that its place among the others is not certain.
     pub again: bool,
-    /// Under which `webhook-id` each session's relay brings it.
+    /// Under which `webhook-id` each session's webhook brings it.
     webhook_ids: HashMap<String, String>,
     attempts: Vec<(String, SocketId)>,
     answers: Vec<Answer>,
@@ -83,7 +83,7 @@ impl Ledger {
         }
         let number = self.index.get(text);
         let number = *number.unwrap_or_else(|| panic!("{text:?} was never sent"));
-        // What the server has given up with its lane may come all the same, at any time.
+        // What the server has given up with its upstream connection may come all the same, at any time.
         let late = network.sockets[socket].stage != Stage::Open;
         let before = match late {
             true => None,

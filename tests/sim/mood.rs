@@ -30,7 +30,7 @@ pub enum Plan {
     FailUntil,
     TooMany,
     TimeOut,
-    /// More than the relay is willing to hold.
+    /// More than the webhook is willing to hold.
     Flood,
     Cut,
     Reset,
@@ -81,7 +81,7 @@ const PLANS: [Plan; 30] = [
 /// A status line, as far as the status is certain.
 const STATUS_BYTES: usize = "HTTP/1.1 200 ".len();
 
-/// How it ends a lane.
+/// How it ends an upstream connection.
 enum End {
     Not,
     Finish,
@@ -127,7 +127,7 @@ impl Plan {
             Plan::TooMany => (empty("429 Slowly", "Retry-After: soon\r\n"), 0),
             Plan::TimeOut => (empty("408 Late", "Connection: close\r\n"), 0),
             Plan::Flood => {
-                let length = world.config.relay_answer_bytes_max + 1;
+                let length = world.config.webhook_answer_bytes_max + 1;
                 let fields = format!("Content-Length: {length}\r\n");
                 (head("200 OK", &fields) + &"x".repeat(length), 200)
             }
@@ -165,7 +165,7 @@ impl Plan {
     }
 }
 
-/// Answers, or fails to; false when the lane is of no more use.
+/// Answers, or fails to; false when the upstream connection is of no more use.
 pub fn carry_out(world: &mut World, id: SocketId, text: &str, plan: Plan) -> bool {
     world.log(|| format!("app: {plan:?} {text:?}"));
     if !world.network.is_open(id) {
@@ -187,7 +187,7 @@ pub fn carry_out(world: &mut World, id: SocketId, text: &str, plan: Plan) -> boo
         End::Finish => world.network.finish(id),
         End::Reset => world.network.reset(id),
         End::Vanish => {
-            let limit_ms = world.config.relay_timeout_ms + 10_000;
+            let limit_ms = world.config.webhook_timeout_ms + 10_000;
             let dice = &mut world.dice;
             world.network.vanish(dice, id, limit_ms);
         }

@@ -375,7 +375,7 @@ impl Browser {
         }
         match wish {
             Wish::Subscribe(channel) if !world.tight => self.reader.joined(&world.shadow, &channel),
-            // A full relay refuses, or a server that stops, and an empty script cannot say so.
+            // A full webhook refuses, or a server that stops, and an empty script cannot say so.
             Wish::Say(text)
                 if lives_on && !((world.tight || world.stopping) && self.way == Way::Jsonp) =>
             {

@@ -140,9 +140,9 @@ fn config(dice: &mut Dice, tight: bool) -> Config {
     let mut config = Config {
         // The pipes are narrow and time leaps: a byte may take a second.
         write_bytes_per_second_min: 1,
-        relay_retry_max_ms: 1_000,
+        webhook_retry_max_ms: 1_000,
         outbox_bytes_max: dice.pick(&[4_096, 1 << 20]),
-        relay_lanes: dice.range(1, 4),
+        webhook_connections: dice.range(1, 4),
         poll_hold_ms: dice.pick(&[2_000, 25_000]),
         poll_batch_messages: dice.pick(&[1, 3, 256]),
         poll_batch_bytes: dice.pick(&[1_024, 65_536]),
@@ -167,8 +167,8 @@ fn config(dice: &mut Dice, tight: bool) -> Config {
         config.history_bytes = dice.pick(&[1_024, 4_096, 1 << 20]);
         config.history_ttl_ms = dice.pick(&[100, 5_000, 60_000]);
         config.history_total_bytes = dice.pick(&[2_048, 1 << 20]);
-        config.relay_queue_messages = dice.range(1, 12);
-        config.relay_queue_per_session_max = dice.pick(&[1, 2, 64]);
+        config.webhook_queue_messages = dice.range(1, 12);
+        config.webhook_queue_per_session_max = dice.pick(&[1, 2, 64]);
         if dice.chance(50) {
             config.messages_per_second_max = 20;
             config.messages_burst_max = dice.range(5, 40);
@@ -267,8 +267,8 @@ impl Cast {
         }
         let owed = self.owed(world);
         assert!(owed.is_none(), "{}", owed.unwrap_or_default());
-        // Those that wait, our own, and new lanes may be among them.
-        let before = world.network.live.len() + 1 + 4 * world.config.relay_lanes;
+        // Those that wait, our own, and new upstream connections may be among them.
+        let before = world.network.live.len() + 1 + 4 * world.config.webhook_connections;
         let known = world.status()["connections"].as_u64().expect("a number");
         let after = world.network.open_count();
         let right = (after as u64..=before as u64).contains(&known);
@@ -286,7 +286,7 @@ impl Cast {
         let here = self.browsers.iter().filter(|b| b.state != State::Gone);
         here.filter_map(|browser| owed_to(browser, world))
             .chain(world.ledger.sent.iter().filter_map(|sent| {
-                let old = world.now.ms - sent.sent_ms >= world.config.relay_give_up_ms;
+                let old = world.now.ms - sent.sent_ms >= world.config.webhook_give_up_ms;
                 let owed = sent.certain && !old;
                 let done = sent.taken || sent.rejected || sent.refused;
                 (owed && !done).then(|| format!("{:?} never came to the app", sent.text))

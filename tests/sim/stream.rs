@@ -29,7 +29,7 @@ impl Stream {
     /// if it has something to say that the socket does not take, by that.
     fn limit_ms(&self, world: &World) -> u64 {
         let config = &world.config;
-        // A stream that is not read, because the relay is full, may be silent.
+        // A stream that is not read, because the webhook is full, may be silent.
         if !self.open || world.tight {
             return GONE_MS;
         }
@@ -87,7 +87,7 @@ impl Browser {
         let delivered = socket.delivered.min(socket.before_stop);
         let lives = world.lives_on(stream.socket);
         for (end, wish) in &stream.sent {
-            // A relay that is full lets a stream wait.
+            // A webhook that is full lets a stream wait.
             if *end > delivered || world.tight || !lives {
                 continue;
             }

@@ -155,7 +155,7 @@ pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Resp
     if let Err(problem) = authorize(core, now, peer, request, None, Accept::Chloe1) {
         return refusal(request, &problem);
     }
-    let relay = core.callbacks.counters();
+    let webhook = core.webhook.counters();
     let (sessions_let_go, channels_let_go) = core.hub.let_go();
     let picture = Picture {
         uptime_ms: now.ms - core.started_ms,
@@ -167,12 +167,12 @@ pub fn status(core: &Core, now: Time, peer: Peer, request: &Request<'_>) -> Resp
         log_bytes: core.hub.log_bytes(),
         outbox_bytes: core.memory.output.total(),
         input_bytes: core.memory.input.total(),
-        relay_queued: core.callbacks.queued(),
-        relay_waiting: core.callbacks.waiting(),
-        relay_taken: relay.taken,
-        relay_retried: relay.retried,
-        relay_given_up: relay.given_up,
-        relay_refused: relay.refused,
+        webhook_queued: core.webhook.queued(),
+        webhook_waiting: core.webhook.waiting(),
+        webhook_taken: webhook.taken,
+        webhook_retried: webhook.retried,
+        webhook_given_up: webhook.given_up,
+        webhook_refused: webhook.refused,
         draining: core.is_draining(),
     };
     Response::new(200)

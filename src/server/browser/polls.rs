@@ -281,7 +281,7 @@ fn ask(
             core.behind.begin(key, data.len());
             let phase = match id {
                 Some(_) => Phase::Asking,
-                None => Phase::Relaying(Box::new(context)),
+                None => Phase::AwaitingRoom(Box::new(context)),
             };
             core.set_phase(now, key, phase);
         }
@@ -289,8 +289,8 @@ fn ask(
     }
 }
 
-/// The relay has queued the message that a request waited with.
-pub fn relayed(core: &mut Core, now: Time, key: ConnKey) {
+/// The webhook has queued the message that a request waited with.
+pub fn message_queued(core: &mut Core, now: Time, key: ConnKey) {
     core.behind.remove(key);
     core.settle(key);
     let Some(Role::Http(http)) = core.conns.get_mut(key).map(|conn| &mut conn.role) else {
@@ -298,7 +298,7 @@ pub fn relayed(core: &mut Core, now: Time, key: ConnKey) {
     };
     let between = Phase::Reading(Waiting::NothingYet);
     match std::mem::replace(&mut http.phase, between) {
-        Phase::Relaying(context) => {
+        Phase::AwaitingRoom(context) => {
             http.since_ms = now.ms;
             let said = (context.polling.reply)(&Reply::Accepted { answer: None }, None);
             core.answer(now, key, &context, &said);

@@ -92,7 +92,7 @@ fn keep(core: &mut Core, now: Time, key: ConnKey, rest: &[u8]) {
     }
 }
 
-/// Reads events until the bytes, or the patience of the relay, are used up.
+/// Reads events until the bytes, or the patience of the webhook, are used up.
 fn read(core: &mut Core, now: Time, key: ConnKey, bytes: &mut [u8]) -> usize {
     let limits = core.websocket_limits;
     let mut used = 0;
@@ -205,9 +205,9 @@ fn refuse_binary(core: &mut Core, now: Time, key: ConnKey) {
     close(core, now, key, codes::UNSUPPORTED_DATA, reason);
 }
 
-/// The relay has queued the message that the stream waited with: what came behind
+/// The webhook has queued the message that the stream waited with: what came behind
 /// it is done, until one has to wait again.
-pub fn relayed(core: &mut Core, now: Time, key: ConnKey) {
+pub fn message_queued(core: &mut Core, now: Time, key: ConnKey) {
     core.behind.go_on(key);
     while let Some(item) = core.behind.next(key) {
         let begun = stream_mut(core, key).is_none_or(|stream| stream.ending.has_begun());

@@ -1,4 +1,4 @@
-//! From what a browser wants to what is done: hub, relay, reply.
+//! From what a browser wants to what is done: hub, webhook, reply.
 //!
 //! It knows commands and replies, not how they were spelled or carried; holding
 //! and answering requests is `polls`, frames are `stream`. Called by both.
@@ -182,7 +182,7 @@ pub enum Said {
     Now(Reply),
     /// What the app says, when it has taken the message or that is given up.
     Later,
-    /// The relay has no room. When it has queued the message it tells the place.
+    /// The webhook has no room. When it has queued the message it tells the place.
     Waits,
 }
 
@@ -228,8 +228,8 @@ pub fn message(
         tag,
     };
     let queued = match place {
-        Some(place) => core.callbacks.enqueue_or_wait(now, message, place.to_u64()),
-        None => core.callbacks.enqueue(now, message).map(|()| true),
+        Some(place) => core.webhook.enqueue_or_wait(now, message, place.to_u64()),
+        None => core.webhook.enqueue(now, message).map(|()| true),
     };
     match queued {
         Ok(false) => Said::Waits,

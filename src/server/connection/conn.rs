@@ -59,8 +59,8 @@ pub struct Conn {
 pub enum Role {
     Http(Box<HttpConn>),
     WebSocket(Box<WebSocketConn>),
-    /// An outbound one: the relay's lane of this index.
-    Lane(usize),
+    /// An outbound one: the webhook's upstream connection of this index.
+    Upstream(usize),
 }
 
 /// A browser's or an app's HTTP connection.
@@ -87,8 +87,8 @@ pub enum Phase {
     Polling(Box<Held>),
     /// The app is asked; its answer answers the request.
     Asking,
-    /// The relay has no room for its message yet; that there is some answers it.
-    Relaying(Box<RequestContext>),
+    /// The webhook has no room for its message yet; that there is some answers it.
+    AwaitingRoom(Box<RequestContext>),
     /// An answer is being written that has to be out before the next request.
     Sending(Sending),
 }
@@ -190,12 +190,12 @@ impl Conn {
         })))
     }
 
-    /// The relay's lane `index`.
-    pub fn lane(index: usize) -> Conn {
+    /// The webhook's upstream connection `index`.
+    pub fn upstream(index: usize) -> Conn {
         Conn {
             // Until it is connected there is nothing to write to.
             blocked: true,
-            ..Conn::new(Role::Lane(index))
+            ..Conn::new(Role::Upstream(index))
         }
     }
 
@@ -247,7 +247,7 @@ impl Conn {
             Role::Http(http) if http.takes_requests() && !self.outbox.is_empty() => None,
             Role::Http(http) => http.deadline_ms(config),
             Role::WebSocket(websocket) => Some(websocket.due_ms),
-            Role::Lane(_) => None,
+            Role::Upstream(_) => None,
         };
         [stuck, own].into_iter().flatten().min()
     }
@@ -316,8 +316,8 @@ impl HttpConn {
             Phase::Reading(Waiting::Head) => config.head_timeout_ms,
             Phase::Reading(Waiting::Body) => config.body_timeout_ms,
             Phase::Polling(held) => return Some(held.next_ms()),
-            // The relay gives up by itself; the writing has its own limit.
-            Phase::Asking | Phase::Relaying(_) | Phase::Sending(_) => return None,
+            // The webhook gives up by itself; the writing has its own limit.
+            Phase::Asking | Phase::AwaitingRoom(_) | Phase::Sending(_) => return None,
         };
         Some(self.since_ms.saturating_add(limit_ms))
     }

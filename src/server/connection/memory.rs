@@ -47,12 +47,12 @@ impl Memory {
         }
     }
 
-    /// Counts what `conn` holds now, and what of it waits for the relay.
+    /// Counts what `conn` holds now, and what of it waits for the webhook.
     pub fn settle(&mut self, key: ConnKey, conn: &mut Conn, waiting_bytes: usize) {
         let bytes = match &conn.role {
             Role::Http(http) => http.input.capacity(),
             Role::WebSocket(stream) => stream.input.capacity() + stream.decoder.held_bytes(),
-            Role::Lane(_) => 0,
+            Role::Upstream(_) => 0,
         };
         let bytes = bytes + waiting_bytes;
         let counts = bytes > SMALL_BYTES;

@@ -20,7 +20,7 @@ pub fn counts(core: &Core) -> Vec<(&'static str, usize)> {
         ("connection_timers", core.timers.len()),
         ("websockets", core.stats.websockets as usize),
         ("polls", core.stats.polls as usize),
-        ("lanes", core.lanes.iter().flatten().count()),
+        ("upstreams", core.upstreams.iter().flatten().count()),
         ("behind", core.behind.len()),
         ("input_bytes", core.memory.input.total()),
         ("input_shares", input),
@@ -38,7 +38,7 @@ pub fn counts(core: &Core) -> Vec<(&'static str, usize)> {
         ("to_rewind", core.rewound.len()),
     ];
     counts.extend(core.hub.counts());
-    counts.extend(core.callbacks.counts());
+    counts.extend(core.webhook.counts());
     counts
 }
 

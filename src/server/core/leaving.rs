@@ -38,8 +38,8 @@ pub struct Leaving {
     pub stage: Stage,
     /// When each is told, the next one last.
     pub queue: Vec<(u64, ConnKey)>,
-    /// The relay has been told.
-    pub relay_told: bool,
+    /// The webhook has been told.
+    pub webhook_told: bool,
 }
 
 impl Leaving {

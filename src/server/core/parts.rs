@@ -1,6 +1,6 @@
 //! What all of the server works on: the parts, and the few things done everywhere.
 //!
-//! It owns connections, hub, relay and timers, queues answers and closes
+//! It owns connections, hub, webhook and timers, queues answers and closes
 //! connections. It understands neither requests nor frames. Called by every
 //! file below it in this folder.
 
@@ -35,7 +35,7 @@ use crate::server::session::behind::Behind;
 use crate::server::session::idempotency::Idempotency;
 use crate::server::session::openers::Openers;
 use crate::server::session::outcomes::AckLimits;
-use crate::server::webhook::{CallbackLimits, Callbacks, Signing};
+use crate::server::webhook::{Signing, Webhook, WebhookLimits};
 
 /// What the event loop is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,10 +63,10 @@ pub struct Core {
     pub openers: Openers,
     pub files: Files,
     pub hub: Hub,
-    pub callbacks: Callbacks,
+    pub webhook: Webhook,
     pub conns: Slots<Conn>,
-    /// The connection of each lane of the relay.
-    pub lanes: Vec<Option<ConnKey>>,
+    /// The connection of each upstream connection of the webhook.
+    pub upstreams: Vec<Option<ConnKey>>,
     pub acks: Acks,
     pub addresses: Addresses,
     /// What the connections keep in memory.
@@ -77,7 +77,7 @@ pub struct Core {
     pub actions: VecDeque<Action>,
     /// Connections with something in their outbox, or newly writable.
     pub flush: VecDeque<ConnKey>,
-    /// What came on streams behind a message that waits for the relay.
+    /// What came on streams behind a message that waits for the webhook.
     pub behind: Behind,
     /// Connections whose request to publish waits until readers have caught up.
     pub publishers: VecDeque<ConnKey>,
@@ -129,10 +129,10 @@ impl Core {
             openers: Openers::new(&mut random),
             files: Files::new(doc_root),
             hub: Hub::new(hub_limits(&config), encode_text_header, random.fork()),
-            callbacks: Callbacks::new(url, signing, callback_limits(&config), random.fork()),
+            webhook: Webhook::new(url, signing, webhook_limits(&config), random.fork()),
             secret,
             conns: Slots::default(),
-            lanes: Vec::new(),
+            upstreams: Vec::new(),
             acks: Acks::new(ack_limits(&config)),
             addresses: Addresses::new(&config),
             unbelieved: Unbelieved::default(),
@@ -280,7 +280,7 @@ impl Core {
         if let Some(address) = conn.address {
             self.addresses.leave(address);
         }
-        self.leave_relay(now, key);
+        self.leave_webhook(now, key);
         match conn.role {
             Role::Http(http) => match http.phase {
                 Phase::Polling(held) => {
@@ -301,7 +301,7 @@ impl Core {
                 self.stats.websockets -= 1;
                 self.leave_stream(now, key, websocket.session, websocket.modern);
             }
-            Role::Lane(_) => {}
+            Role::Upstream(_) => {}
         }
         true
     }
@@ -343,17 +343,17 @@ impl Core {
 
     /// A connection is gone: a message that waited for room in its name does not
     /// any longer, nor does what came behind it.
-    fn leave_relay(&mut self, now: Time, key: ConnKey) {
+    fn leave_webhook(&mut self, now: Time, key: ConnKey) {
         self.behind.remove(key);
-        if self.callbacks.waiting() > 0 {
-            self.callbacks.forget(now, key.to_u64());
+        if self.webhook.waiting() > 0 {
+            self.webhook.forget(now, key.to_u64());
         }
     }
 
     /// A WebSocket is gone. The session of a new client waits for its return;
     /// nobody else could come back to it, so another ends.
     pub fn leave_stream(&mut self, now: Time, key: ConnKey, session: SessionKey, modern: bool) {
-        self.leave_relay(now, key);
+        self.leave_webhook(now, key);
         let attached = self
             .hub
             .session(session)
@@ -393,7 +393,7 @@ impl Core {
     /// written here.
     pub fn forget_saved(&mut self) {
         self.hub.forget_read();
-        self.callbacks.forget_saved();
+        self.webhook.forget_saved();
         self.acks = Acks::new(ack_limits(&self.config));
         self.idempotency = Idempotency::new(0, 0);
     }
@@ -443,21 +443,21 @@ fn ack_limits(config: &Config) -> AckLimits {
     AckLimits {
         per_session: config.acks_per_session_max,
         total_bytes: config.acks_total_bytes,
-        answer_bytes: config.relay_answer_bytes_max,
+        answer_bytes: config.webhook_answer_bytes_max,
     }
 }
 
-fn callback_limits(config: &Config) -> CallbackLimits {
-    CallbackLimits {
-        lanes: config.relay_lanes,
-        queue_messages: config.relay_queue_messages,
-        queue_bytes: config.relay_queue_bytes,
-        session_messages: config.relay_queue_per_session_max,
-        connect_timeout_ms: config.relay_connect_timeout_ms,
-        timeout_ms: config.relay_timeout_ms,
-        retry_min_ms: config.relay_retry_min_ms,
-        retry_max_ms: config.relay_retry_max_ms,
-        give_up_ms: config.relay_give_up_ms,
-        answer_bytes_max: config.relay_answer_bytes_max,
+fn webhook_limits(config: &Config) -> WebhookLimits {
+    WebhookLimits {
+        connections: config.webhook_connections,
+        queue_messages: config.webhook_queue_messages,
+        queue_bytes: config.webhook_queue_bytes,
+        session_messages: config.webhook_queue_per_session_max,
+        connect_timeout_ms: config.webhook_connect_timeout_ms,
+        timeout_ms: config.webhook_timeout_ms,
+        retry_min_ms: config.webhook_retry_min_ms,
+        retry_max_ms: config.webhook_retry_max_ms,
+        give_up_ms: config.webhook_give_up_ms,
+        answer_bytes_max: config.webhook_answer_bytes_max,
     }
 }

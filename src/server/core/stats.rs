@@ -43,13 +43,13 @@ pub struct Picture {
     pub outbox_bytes: usize,
     /// Requests, frames and messages that are not whole, above a small size.
     pub input_bytes: usize,
-    pub relay_queued: usize,
+    pub webhook_queued: usize,
     /// Messages that wait for room in the queue.
-    pub relay_waiting: usize,
-    pub relay_taken: u64,
-    pub relay_retried: u64,
-    pub relay_given_up: u64,
-    pub relay_refused: u64,
+    pub webhook_waiting: usize,
+    pub webhook_taken: u64,
+    pub webhook_retried: u64,
+    pub webhook_given_up: u64,
+    pub webhook_refused: u64,
     pub draining: bool,
 }
 
@@ -79,13 +79,13 @@ impl Stats {
             "input_bytes": picture.input_bytes,
             "shed": self.shed,
             "messages": self.messages,
-            "relay": {
-                "queued": picture.relay_queued,
-                "waiting": picture.relay_waiting,
-                "taken": picture.relay_taken,
-                "retried": picture.relay_retried,
-                "given_up": picture.relay_given_up,
-                "refused": picture.relay_refused,
+            "webhook": {
+                "queued": picture.webhook_queued,
+                "waiting": picture.webhook_waiting,
+                "taken": picture.webhook_taken,
+                "retried": picture.webhook_retried,
+                "given_up": picture.webhook_given_up,
+                "refused": picture.webhook_refused,
             },
         });
         format!("{value:#}\n")

@@ -117,8 +117,8 @@ fn write_all(
             return Ok(Step::Done);
         };
         let was_queued = std::mem::take(&mut conn.queued);
-        if let Role::Lane(lane) = conn.role {
-            return Ok(match core.callbacks.transmit(lane, writer)? {
+        if let Role::Upstream(upstream) = conn.role {
+            return Ok(match core.webhook.transmit(upstream, writer)? {
                 Written::All => Step::Done,
                 Written::Blocked => Step::Blocked,
             });
@@ -139,7 +139,7 @@ fn write_all(
         let step = match &conn.role {
             Role::WebSocket(_) => write_stream(core, now, key, writer)?,
             Role::Http(_) => refill(core, now, key)?,
-            Role::Lane(_) => Step::Done,
+            Role::Upstream(_) => Step::Done,
         };
         if step != Step::More {
             return Ok(step);

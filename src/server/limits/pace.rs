@@ -380,7 +380,7 @@ mod tests {
         let now = Time::default();
         let (one, other) = (Key::from_u64(1), Key::from_u64(2));
         for round in 0..3 {
-            // The relay has it read on whenever a message of it is queued.
+            // The webhook has it read on whenever a message of it is queued.
             for _ in 0..100 {
                 paces.wait_until(now.after(50), one);
             }

@@ -74,7 +74,7 @@ pub fn finished(core: &mut Core, now: Time, key: ConnKey) {
         // A browser that closes is gone; what waits for it is kept for its next poll.
         Phase::Polling(_) => core.close(now, key),
         Phase::Reading(_) => resume(core, now, key),
-        Phase::Asking | Phase::Relaying(_) | Phase::Sending(_) => {}
+        Phase::Asking | Phase::AwaitingRoom(_) | Phase::Sending(_) => {}
     }
 }
 

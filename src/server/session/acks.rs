@@ -2,9 +2,9 @@
 //! and who waits for the outcome. What the outcome was is kept by `outcomes`.
 //!
 //! A browser repeats a message whose answer it missed, with the same id. By
-//! this table it is not relayed again: it waits for the same outcome, or gets
+//! this table it is not sent to the app again: it waits for the same outcome, or gets
 //! the same answer once more. A table of its own, so that a session which
-//! sends nothing with an id pays nothing. It relays nothing and writes nothing.
+//! sends nothing with an id pays nothing. It sends nothing and writes nothing.
 //! Called by `dispatch` and `fanout`.
 
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ pub struct UnderWay {
 
 /// What is known of a message that came.
 pub enum Known {
-    /// Nothing: it is to be relayed, and its outcome told under this name.
+    /// Nothing: it is to be sent to the app, and its outcome told under this name.
     New(Token),
     /// It is under way; whoever asks now waits too.
     UnderWay,
@@ -124,7 +124,7 @@ impl Acks {
         Known::New(token)
     }
 
-    /// The message was not relayed after all: a repeated one is a new one.
+    /// The message was not queued after all: a repeated one is a new one.
     pub fn cancel(&mut self, token: Token) {
         self.take(token);
     }
@@ -144,7 +144,7 @@ impl Acks {
         })
     }
 
-    /// The message was not relayed after all, since the connection is gone that it
+    /// The message was not queued after all, since the connection is gone that it
     /// came by: those who asked since are to be told, for whom a repeated one is new.
     pub fn drop_unqueued(&mut self, token: Token, reply: Reply) -> Option<Finished> {
         let message = self.take(token)?;
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_relayed_leaves_nothing_behind() {
+    fn what_was_not_queued_leaves_nothing_behind() {
         let mut acks = acks();
         let Known::New(token) = ask(&mut acks, 1, "7") else {
             panic!();

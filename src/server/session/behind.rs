@@ -1,4 +1,4 @@
-//! What came on streams behind a message that waits for room in the relay.
+//! What came on streams behind a message that waits for room in the webhook.
 //!
 //! A stream is read a little further meanwhile, so that pings are answered and its
 //! end is seen; what else comes is kept here, in order, until the message is

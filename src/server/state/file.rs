@@ -131,7 +131,7 @@ pub fn save(core: &mut Core, now: Time, out: &mut dyn Write) -> io::Result<u64> 
     hashing.write_all(&VERSION.to_le_bytes())?;
     let mut buffered = BufWriter::with_capacity(PIECE_BYTES, &mut hashing);
     let mut out = Writer::new(&mut buffered);
-    core.callbacks.save(now, &mut out);
+    core.webhook.save(now, &mut out);
     save_acks(core, &mut out);
     core.openers.save(&core.hub, &mut out);
     core.idempotency.save(now, &mut out);
@@ -166,8 +166,8 @@ pub fn restore(
     core.idempotency.restore(now, parts.keys);
     let tags = restore_acks(core, &parts.acks);
     let tag = |before: u64| tags.get(&before).copied().unwrap_or(0);
-    let messages = parts.relay.len();
-    core.callbacks.restore(now, parts.relay, tag);
+    let messages = parts.webhook.len();
+    core.webhook.restore(now, parts.webhook, tag);
     Ok(Restored {
         sessions: restored.sessions,
         publications: restored.publications,
@@ -177,7 +177,7 @@ pub fn restore(
 
 /// What stands before the hub's part.
 struct Parts {
-    relay: Vec<webhook::SavedMessage>,
+    webhook: Vec<webhook::SavedMessage>,
     acks: SavedAcks,
     openers: openers::Saved,
     keys: idempotency::Saved,
@@ -199,7 +199,7 @@ fn read(
     let mut body = BufReader::with_capacity(PIECE_BYTES, (&mut hashing).take(body_length));
     let mut record = Record::new(&mut body, body_length);
     let parts = Parts {
-        relay: webhook::decode_saved(&mut record)?,
+        webhook: webhook::decode_saved(&mut record)?,
         acks: SavedAcks::decode(&mut record)?,
         openers: openers::Saved::decode(&mut record)?,
         keys: idempotency::Saved::decode(&mut record)?,

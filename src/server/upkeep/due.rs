@@ -45,7 +45,7 @@ pub fn handle(core: &mut Core, now: Time) {
 /// When [`handle`] has something to do, on the monotonic clock.
 pub fn next_ms(core: &Core, now_ms: u64) -> Option<u64> {
     let handed_over = core.leaving.is_handed_over();
-    let ages = [hub_ms(core), keys_ms(core), core.callbacks.poll_timeout()];
+    let ages = [hub_ms(core), keys_ms(core), core.webhook.poll_timeout()];
     let ages = ages.into_iter().flatten().filter(|_| !handed_over);
     [
         core.timers.next_ms(),
@@ -60,7 +60,7 @@ pub fn next_ms(core: &Core, now_ms: u64) -> Option<u64> {
     .min()
 }
 
-/// What is too old goes, and what the relay waits for is over.
+/// What is too old goes, and what the webhook waits for is over.
 fn age(core: &mut Core, now: Time) {
     if hub_ms(core).is_some_and(|at_ms| at_ms <= now.ms) {
         core.hub.expire(now);
@@ -75,9 +75,9 @@ fn age(core: &mut Core, now: Time) {
     if core.drained_by_ms.is_some_and(|by_ms| by_ms <= now.ms) {
         leave::end(core, now);
     }
-    let relay_ms = core.callbacks.poll_timeout();
-    if relay_ms.is_some_and(|at_ms| at_ms <= now.ms) {
-        core.callbacks.handle_timeout(now);
+    let webhook_ms = core.webhook.poll_timeout();
+    if webhook_ms.is_some_and(|at_ms| at_ms <= now.ms) {
+        core.webhook.handle_timeout(now);
     }
 }
 
@@ -114,7 +114,7 @@ fn late(core: &mut Core, now: Time, key: ConnKey) {
         Role::Http(http) if matches!(http.phase, Phase::Polling(_)) => polls::due(core, now, key),
         Role::Http(_) => router::late(core, now, key),
         Role::WebSocket(_) => stream::due(core, now, key),
-        Role::Lane(_) => {}
+        Role::Upstream(_) => {}
     }
     // What was just said may have to wait for the peer, and that has a limit too.
     core.arm(key);

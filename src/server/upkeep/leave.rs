@@ -1,12 +1,12 @@
 //! The end of a server: everyone is told in the words of their kind.
 //!
 //! A server that stops sends the browsers away one after the other, so that they
-//! do not all come back in one moment; what they say until then is relayed as
-//! ever. When nobody is left, the relay finishes, or puts by what it has for the
+//! do not all come back in one moment; what they say until then is sent to the app as
+//! ever. When nobody is left, the webhook finishes, or puts by what it has for the
 //! next process. When it is over is the server's to say.
 //!
 //! A server that hands over lets nobody wait for that. It settles while it
-//! serves everyone: idle connections are closed, the relay finishes what is out
+//! serves everyone: idle connections are closed, the webhook finishes what is out
 //! and begins nothing. Then the doors are closed, the state is saved, and the
 //! next process goes on; only behind that is anyone told, and nothing is taken
 //! any more that the next process would not know. Called by the server.
@@ -49,7 +49,7 @@ pub fn settle(core: &mut Core, now: Time) {
         look_ms: now.after(LOOK_MS.min(most_ms)),
     };
     if core.keeps_state() {
-        core.callbacks.pause();
+        core.webhook.pause();
     }
 }
 
@@ -85,7 +85,7 @@ pub fn close_doors(core: &mut Core, now: Time) {
     let until_ms = now.after(most_ms(core).min(GRACE_MS));
     core.leaving.stage = Stage::DoorsClosed { until_ms };
     // What waits for a share is saved with the rest.
-    core.callbacks.leave(now);
+    core.webhook.leave(now);
 }
 
 /// Whether nothing is waited for any more, once the doors are closed.
@@ -124,7 +124,7 @@ fn close_idle(core: &mut Core, now: Time) {
 
 /// Whether something is under way that would be cut off or done once more.
 fn is_anything_under_way(core: &Core, now: Time) -> bool {
-    let is_out = core.keeps_state() && !core.callbacks.is_idle();
+    let is_out = core.keeps_state() && !core.webhook.is_idle();
     is_out
         || core.conns.iter().any(|(_, conn)| match &conn.role {
             Role::Http(http) => {
@@ -160,7 +160,7 @@ pub fn go_over(core: &mut Core, now: Time) {
     core.drained_by_ms = Some(now.after(core.config.shutdown_timeout_ms));
     core.leaving.stage = Stage::HandedOver;
     resume_streams(core);
-    core.leaving.relay_told = true;
+    core.leaving.webhook_told = true;
     let keys: Vec<ConnKey> = core.conns.iter().map(|(key, _)| key).collect();
     for key in keys {
         send_over(core, now, key);
@@ -186,7 +186,7 @@ fn send_over(core: &mut Core, now: Time, key: ConnKey) {
             }
             return core.queue_flush(key);
         }
-        Role::Lane(_) => return,
+        Role::Upstream(_) => return,
     };
     let half = is_half_here(http);
     match &http.phase {
@@ -199,7 +199,7 @@ fn send_over(core: &mut Core, now: Time, key: ConnKey) {
         }
         // The next process delivers it once more: half of it is no answer. And
         // what becomes of a message is told there to who asks again.
-        Phase::Sending(Sending::Deliveries(_)) | Phase::Asking | Phase::Relaying(_) => {
+        Phase::Sending(Sending::Deliveries(_)) | Phase::Asking | Phase::AwaitingRoom(_) => {
             core.close(now, key);
         }
     }
@@ -233,7 +233,7 @@ fn end_poll(core: &mut Core, now: Time, key: ConnKey, ending: contract::Ending) 
 /// nothing of this one.
 pub fn begin(core: &mut Core, now: Time, restart: bool) {
     core.leaving.stage = Stage::Stopping { restart };
-    core.callbacks.leave(now);
+    core.webhook.leave(now);
     core.drained_by_ms = Some(now.after(core.config.shutdown_timeout_ms));
     resume_streams(core);
     let most_ms = most_ms(core);
@@ -249,7 +249,7 @@ pub fn begin(core: &mut Core, now: Time, restart: bool) {
                 Phase::Reading(_) if http.input.is_empty() && conn.outbox.is_empty() => grace_ms,
                 _ => 0,
             },
-            Role::Lane(_) => continue,
+            Role::Upstream(_) => continue,
         };
         queue.push((now.after(delay_ms), key));
     }
@@ -257,29 +257,29 @@ pub fn begin(core: &mut Core, now: Time, restart: bool) {
     core.leaving.queue = queue;
 }
 
-/// Tells those whose time has come; and the relay when all others are gone.
+/// Tells those whose time has come; and the webhook when all others are gone.
 pub fn go_on(core: &mut Core, now: Time) {
     while let Some(key) = core.leaving.take_next(now) {
         take_leave(core, now, key);
     }
-    if core.is_draining() && core.conns.len() <= core.lanes.iter().flatten().count() {
-        tell_relay(core);
+    if core.is_draining() && core.conns.len() <= core.upstreams.iter().flatten().count() {
+        tell_webhook(core);
     }
 }
 
-/// The time is over: what the relay has not finished is put by, or given up.
+/// The time is over: what the webhook has not finished is put by, or given up.
 pub fn end(core: &mut Core, now: Time) {
-    tell_relay(core);
-    core.callbacks.abandon(now);
+    tell_webhook(core);
+    core.webhook.abandon(now);
 }
 
-fn tell_relay(core: &mut Core) {
-    if std::mem::replace(&mut core.leaving.relay_told, true) {
+fn tell_webhook(core: &mut Core) {
+    if std::mem::replace(&mut core.leaving.webhook_told, true) {
         return;
     }
     match core.keeps_state() {
-        true => core.callbacks.keep(),
-        false => core.callbacks.drain(),
+        true => core.webhook.keep(),
+        false => core.webhook.drain(),
     }
 }
 
@@ -311,6 +311,6 @@ fn take_leave(core: &mut Core, now: Time, key: ConnKey) {
                 end_poll(core, now, key, contract::Ending::Stopping);
             }
         }
-        Role::Lane(_) => {}
+        Role::Upstream(_) => {}
     }
 }

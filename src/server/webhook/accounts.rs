@@ -1,7 +1,7 @@
-//! What each address has of the relay: messages queued, exchanges under way, and
+//! What each address has of the webhook: messages queued, exchanges under way, and
 //! sessions whose turn it may be.
 //!
-//! Of those that wait for a lane, the party with the fewest exchanges is next; of
+//! Of those that wait for a connection, the party with the fewest exchanges is next; of
 //! several, the one that has waited longest. A party is an IPv4 address or an IPv6 /48,
 //! and within that the same rule is between the addresses. So who hangs or sends
 //! much takes his own share, whatever the number of his sessions or addresses. This
@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::limits::CallbackLimits;
+use super::limits::WebhookLimits;
 use crate::base::address::{AddressKey, SiteKey};
 use crate::base::names::SessionId;
 
@@ -35,7 +35,7 @@ pub enum Limit {
     Whole,
 }
 
-/// The place of a session among those that wait for a lane.
+/// The place of a session among those that wait for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
     pub owner: Owner,
@@ -64,7 +64,7 @@ struct Account {
 }
 
 impl Account {
-    /// Its place among those that wait for a lane, if it does.
+    /// Its place among those that wait for a connection, if it does.
     fn place(&self) -> Option<(usize, u64)> {
         let (&first, _) = self.turns.first_key_value()?;
         Some((self.counts.out, first))
@@ -92,21 +92,21 @@ const SITE_SHARES: usize = 5;
 pub struct Accounts {
     messages_max: usize,
     bytes_max: usize,
-    lanes: usize,
+    connections: usize,
     half_of_lanes: usize,
     accounts: HashMap<Owner, Account>,
     sites: HashMap<SiteKey, Site>,
-    /// The parties that wait for a lane.
+    /// The parties that wait for a connection.
     ready: BTreeSet<(usize, u64, Owner)>,
 }
 
 impl Accounts {
     /// Nobody has anything.
-    pub fn new(limits: &CallbackLimits) -> Accounts {
+    pub fn new(limits: &WebhookLimits) -> Accounts {
         Accounts {
             messages_max: limits.address_messages(),
             bytes_max: limits.address_bytes(),
-            lanes: limits.lanes.max(1),
+            connections: limits.connections.max(1),
             half_of_lanes: limits.half_of_lanes(),
             accounts: HashMap::new(),
             sites: HashMap::new(),
@@ -145,16 +145,16 @@ impl Accounts {
         self.counts_of_party(owner).map_or(0, |counts| counts.out)
     }
 
-    /// Whether a session waits for nothing but a lane.
+    /// Whether a session waits for nothing but a connection.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// A party with so many exchanges may begin no other: as many as half of the lanes,
+    /// A party with so many exchanges may begin no other: as many as half of the connections,
     /// those that hang included, or as all if nobody else is there.
     fn most_out(&self) -> usize {
         match self.accounts.len() {
-            ..=1 => self.lanes,
+            ..=1 => self.connections,
             _ => self.half_of_lanes,
         }
     }
@@ -214,7 +214,7 @@ impl Accounts {
         });
     }
 
-    /// A session waits for a lane.
+    /// A session waits for a connection.
     pub fn add_turn(&mut self, turn: Turn) {
         self.change(
             turn.owner,

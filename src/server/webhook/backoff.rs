@@ -2,7 +2,7 @@
 //!
 //! By a rule of our own, or as the app asks. Whose attempt it is, and whether
 //! others wait with it, is not decided here. Called by `gate`, `verdict` and
-//! `Callbacks`.
+//! `Webhook`.
 
 use std::time::{Duration, UNIX_EPOCH};
 

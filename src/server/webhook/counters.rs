@@ -1,4 +1,4 @@
-//! What the relay counts. Plain values, read by the server for its status.
+//! What the webhook counts. Plain values, read by the server for its status.
 
 /// How often things happened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,6 +11,6 @@ pub struct Counters {
     pub retried: u64,
     /// Messages given up.
     pub given_up: u64,
-    /// Messages not queued, for want of room or because the relay drains.
+    /// Messages not queued, for want of room or because the webhook drains.
     pub refused: u64,
 }

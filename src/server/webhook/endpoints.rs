@@ -3,7 +3,7 @@
 //! Asks for one resolution at a time and resolves nothing itself. A name may
 //! have several addresses of which only some work (`localhost` is `::1` and
 //! `127.0.0.1`, and many an app listens on one): the one that worked last is
-//! tried first. Called by `Callbacks`.
+//! tried first. Called by `Webhook`.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -3,7 +3,7 @@
 //! Keeps the bytes of both. Reads the answer as strictly as any HTTP is read
 //! here, with one exception: a status line that has arrived counts, also if the
 //! rest is missing, too long or malformed. The app has decided by then, and a
-//! retry would only double its work. Called by `lanes`.
+//! retry would only double its work. Called by `pool`.
 
 use std::io::{self, Write};
 

@@ -84,7 +84,7 @@ pub enum Door {
 
 #[derive(Debug)]
 struct Probe {
-    lane: usize,
+    upstream: usize,
     /// Then another is sent beside it.
     until_ms: u64,
 }
@@ -152,8 +152,8 @@ impl Gate {
         self.suspects.iter().copied()
     }
 
-    /// An attempt begins on `lane`; `again` says that it is of one who has failed.
-    pub fn begin(&mut self, now_ms: u64, lane: usize, again: bool, backoff: Backoff) {
+    /// An attempt begins on `upstream`; `again` says that it is of one who has failed.
+    pub fn begin(&mut self, now_ms: u64, upstream: usize, again: bool, backoff: Backoff) {
         if self.failures == 0 && self.suspects.is_empty() {
             return;
         }
@@ -164,13 +164,16 @@ impl Gate {
             true => &mut self.again,
             false => &mut self.probe,
         };
-        *probe = Some(Probe { lane, until_ms });
+        *probe = Some(Probe { upstream, until_ms });
     }
 
-    /// The attempt on `lane` is over, however it ended.
-    pub fn end(&mut self, lane: usize) {
+    /// The attempt on `upstream` is over, however it ended.
+    pub fn end(&mut self, upstream: usize) {
         for probe in [&mut self.probe, &mut self.again] {
-            if probe.as_ref().is_some_and(|probe| probe.lane == lane) {
+            if probe
+                .as_ref()
+                .is_some_and(|probe| probe.upstream == upstream)
+            {
                 *probe = None;
             }
         }
@@ -208,7 +211,7 @@ impl Gate {
             }
         }
         let was_well = self.failures == 0;
-        // Several lanes that fail within one pause are one failure.
+        // Several connections that fail within one pause are one failure.
         if self.until_ms.is_none_or(|until_ms| until_ms <= now_ms) {
             self.failures = self.failures.saturating_add(1);
             let delay_ms = backoff.delay_ms(self.failures, random);

@@ -1,6 +1,6 @@
 //! How the app is, what follows for whose turn it is, and what the log is told.
 //!
-//! The gate with what it needs to be worked: the rule of waiting, and chance. Called by `Callbacks`.
+//! The gate with what it needs to be worked: the rule of waiting, and chance. Called by `Webhook`.
 
 use super::accounts::Turn;
 use super::backoff::Backoff;
@@ -81,15 +81,15 @@ impl Health {
         Err(wake_ms)
     }
 
-    /// An attempt begins on `lane`.
-    pub fn begin(&mut self, now_ms: u64, lane: usize, turn: &Turn) {
+    /// An attempt begins on `upstream`.
+    pub fn begin(&mut self, now_ms: u64, upstream: usize, turn: &Turn) {
         let again = self.gate.suspects(turn);
-        self.gate.begin(now_ms, lane, again, self.backoff);
+        self.gate.begin(now_ms, upstream, again, self.backoff);
     }
 
-    /// The attempt on `lane` is over, however it ended.
-    pub fn end(&mut self, lane: usize) {
-        self.gate.end(lane);
+    /// The attempt on `upstream` is over, however it ended.
+    pub fn end(&mut self, upstream: usize) {
+        self.gate.end(upstream);
     }
 
     /// For how long messages are kept, of which `most_ms` is the rule. The app counts
@@ -126,7 +126,7 @@ impl Health {
     /// The app's name has no address: nobody's message is to blame.
     pub fn unresolved(&mut self, now: Time, error: &str) {
         let url = &self.url;
-        log::debug!("event=relay_resolve_failed url={url} error={error:?}");
+        log::debug!("event=webhook_resolve_failed url={url} error={error:?}");
         let failed = Failed {
             suspect: None,
             answers_before: self.gate.answers(),

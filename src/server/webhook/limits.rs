@@ -1,10 +1,10 @@
-//! The limits of the relay. Plain values from the config.
+//! The limits of the webhook. Plain values from the config.
 
-/// From the keys `relay_...` of the config.
+/// From the keys `webhook_...` of the config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallbackLimits {
+pub struct WebhookLimits {
     /// Exchanges with the app at a time that do not hang; at least 1 is used.
-    pub lanes: usize,
+    pub connections: usize,
     /// Messages queued or out.
     pub queue_messages: usize,
     /// Bytes of them, with 256 for each message's keeping.
@@ -31,7 +31,7 @@ pub struct CallbackLimits {
 /// in `accounts`.
 const SHARES: usize = 10;
 
-impl CallbackLimits {
+impl WebhookLimits {
     /// Messages of one address queued or out.
     pub fn address_messages(&self) -> usize {
         self.queue_messages.div_ceil(SHARES)
@@ -42,18 +42,18 @@ impl CallbackLimits {
         self.queue_bytes.div_ceil(SHARES)
     }
 
-    /// The lanes that one address has at most while another waits.
+    /// The connections that one address has at most while another waits.
     pub fn half_of_lanes(&self) -> usize {
-        (self.lanes / 2).max(1)
+        (self.connections / 2).max(1)
     }
 
-    /// Exchanges that may be waited for beside the lanes, because they hang.
+    /// Exchanges that hang, and may be waited for beyond the limit.
     pub fn hanging(&self) -> usize {
-        3 * self.lanes.max(1)
+        3 * self.connections.max(1)
     }
 
     /// Connections to the app that there are at most.
     pub fn connections(&self) -> usize {
-        self.lanes.max(1) + self.hanging()
+        self.connections.max(1) + self.hanging()
     }
 }

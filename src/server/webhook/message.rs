@@ -29,7 +29,7 @@ impl Message {
 
 /// A message with the history of its attempts.
 #[derive(Clone, Debug)]
-pub struct Pending {
+pub struct QueuedMessage {
     pub message: Message,
     /// Its place among all messages ever queued: the order within a session.
     pub number: u64,

@@ -1,26 +1,26 @@
-//! The relay: what browsers send, as POSTs to the app.
+//! The webhook: what browsers send, as POSTs to the app.
 //!
 //! A pure state machine: no sockets, no clock. It opens no connection, but says
 //! which it wants ([`Event::Connect`]), and moves bytes through
-//! [`Callbacks::handle_received`] and [`Callbacks::transmit`]. A lane is one
+//! [`Webhook::handle_received`] and [`Webhook::transmit`]. An upstream connection is one
 //! kept-alive connection to the app, named by its index; between an
 //! [`Event::Connect`] and an [`Event::Close`], a failed
-//! [`Callbacks::handle_connected`] or a [`Callbacks::handle_closed`], the lane
+//! [`Webhook::handle_connected`] or a [`Webhook::handle_closed`], the upstream connection
 //! has a socket.
 //!
 //! Promises: a session's messages are tried strictly one after another, in
 //! order, retries included. A message leaves the queue once: taken by the app,
 //! or given up with a reason, a log line and a count. It is sent again only
 //! when no answer told its fate, and then with the same `webhook-id`. A session
-//! has its share of the queue, and an address its share of queue and lanes; what
+//! has its share of the queue, and an address its share of queue and upstream connections; what
 //! they do too much of holds up them alone. What the app answers to one session
 //! holds that session; the app is down for all when it cannot be reached or
 //! several addresses fail in a row (`gate`). Messages that grow too old are given
 //! up where they stand; but one that was never tried is kept until it is, for as long
 //! as the app answers anybody.
 //!
-//! After each call drain [`Callbacks::poll_event`], then read
-//! [`Callbacks::poll_timeout`]. Called by the server.
+//! After each call drain [`Webhook::poll_event`], then read
+//! [`Webhook::poll_timeout`]. Called by the server.
 
 mod limits;
 mod counters;
@@ -45,7 +45,7 @@ mod tests;
 
 pub use counters::Counters;
 pub use event::Event;
-pub use limits::CallbackLimits;
+pub use limits::WebhookLimits;
 pub use message::Message;
 pub use request::Signing;
 pub use result::{Answer, Failure, GivenUp, REMEMBERED, Refused};
@@ -58,8 +58,8 @@ use std::net::SocketAddr;
 use self::backoff::Backoff;
 use self::gate::{Failed, Suspect};
 use self::health::Health;
-use self::message::Pending;
-use self::pool::{Choice, Ended, Lanes};
+use self::message::QueuedMessage;
+use self::pool::{Choice, Ended, Pool};
 use self::queue::Queue;
 use self::request::{Recipient, webhook_id};
 use self::verdict::{Blame, Verdict};
@@ -69,14 +69,14 @@ use crate::base::record::Writer;
 use crate::base::time::Time;
 use crate::wire::url::HttpUrl;
 
-/// The relay. See the module's description.
-pub struct Callbacks {
-    limits: CallbackLimits,
+/// The webhook. See the module's description.
+pub struct Webhook {
+    limits: WebhookLimits,
     random: Random,
     queue: Queue,
     health: Health,
-    lanes: Lanes,
-    /// Outcomes and notices; the lanes have a queue of their own.
+    pool: Pool,
+    /// Outcomes and notices; the upstream connections have a queue of their own.
     notices: VecDeque<Event>,
     counters: Counters,
     /// When what is ready may be sent, though nothing else happens till then.
@@ -87,12 +87,12 @@ pub struct Callbacks {
     keeping: bool,
 }
 
-impl Callbacks {
-    /// A relay to `url`, signing as `signing` says, if there is a secret.
+impl Webhook {
+    /// A webhook to `url`, signing as `signing` says, if there is a secret.
     pub fn new(
         url: HttpUrl,
         signing: Option<Signing>,
-        limits: CallbackLimits,
+        limits: WebhookLimits,
         mut random: Random,
     ) -> Self {
         let url_text = url.without_query();
@@ -100,12 +100,12 @@ impl Callbacks {
             min_ms: limits.retry_min_ms,
             max_ms: limits.retry_max_ms,
         };
-        Callbacks {
+        Webhook {
             limits,
             queue: Queue::new(limits),
             health: Health::new(url_text, backoff, random.fork()),
             random,
-            lanes: Lanes::new(Recipient { url, signing }, limits),
+            pool: Pool::new(Recipient { url, signing }, limits),
             notices: VecDeque::new(),
             counters: Counters::default(),
             wake_ms: None,
@@ -115,11 +115,11 @@ impl Callbacks {
         }
     }
 
-    /// Queues a message; what becomes of it comes as [`Event::Outcome`].
+    /// Queues a message; what becomes of it comes as [`Event::Completed`].
     ///
     /// # Errors
     /// [`Refused`] when its session, its address or the queue has no room, or the
-    /// relay drains. Nothing is kept then.
+    /// webhook drains. Nothing is kept then.
     pub fn enqueue(&mut self, now: Time, message: Message) -> Result<(), Refused> {
         let refused = match () {
             () if self.draining => Refused::Stopping,
@@ -134,12 +134,12 @@ impl Callbacks {
         Err(refused)
     }
 
-    /// As [`Callbacks::enqueue`], but where there is no room the message waits for
+    /// As [`Webhook::enqueue`], but where there is no room the message waits for
     /// it: [`Event::Queued`] tells `place` when it is queued. True if it is already.
     /// Each place has one message at a time.
     ///
     /// # Errors
-    /// [`Refused`] when the relay drains, or is about to and has no room.
+    /// [`Refused`] when the webhook drains, or is about to and has no room.
     pub fn enqueue_or_wait(
         &mut self,
         now: Time,
@@ -191,14 +191,14 @@ impl Callbacks {
     }
 
     /// Takes no new messages from now on; what is queued is finished, and the
-    /// lanes are closed after the last of it.
+    /// upstream connections are closed after the last of it.
     pub fn drain(&mut self) {
         self.draining = true;
         self.close_when_drained();
     }
 
     /// Takes no new messages and sends none any more; what is out is finished.
-    /// The rest stays queued, to be saved by [`Callbacks::save`].
+    /// The rest stays queued, to be saved by [`Webhook::save`].
     pub fn keep(&mut self) {
         self.keeping = true;
         self.drain();
@@ -209,36 +209,36 @@ impl Callbacks {
         self.keeping = true;
     }
 
-    /// Forgets what [`Callbacks::save`] wrote.
+    /// Forgets what [`Webhook::save`] wrote.
     pub fn forget_saved(&mut self) {
         self.queue = Queue::new(self.limits);
     }
 
     /// The time for finishing is over: gives everything up, or, after
-    /// [`Callbacks::keep`], puts back what is out.
+    /// [`Webhook::keep`], puts back what is out.
     pub fn abandon(&mut self, now: Time) {
         self.draining = true;
         self.wake_ms = None;
         self.queue.leave();
         self.admit(now);
-        for ended in self.lanes.close_all() {
+        for ended in self.pool.close_all() {
             // What the app has begun to answer is decided, also if the rest comes too late.
             if ended.end.is_ok() {
                 self.settle(now, ended);
                 continue;
             }
-            let pending = ended.pending;
+            let queued = ended.queued;
             if self.keeping {
-                self.queue.put_back(pending, None);
+                self.queue.put_back(queued, None);
                 continue;
             }
-            self.queue.finish(&pending);
-            self.give_up(now, pending, GivenUp::Stopped);
+            self.queue.finish(&queued);
+            self.give_up(now, queued, GivenUp::Stopped);
         }
         while !self.keeping
-            && let Some(pending) = self.queue.take_oldest()
+            && let Some(queued) = self.queue.take_oldest()
         {
-            self.give_up(now, pending, GivenUp::Stopped);
+            self.give_up(now, queued, GivenUp::Stopped);
         }
     }
 
@@ -250,7 +250,7 @@ impl Callbacks {
         saved::encode(now, self.queue.queued(), out);
     }
 
-    /// Queues what [`Callbacks::save`] wrote, as [`decode_saved`] read it. `tag`
+    /// Queues what [`Webhook::save`] wrote, as [`decode_saved`] read it. `tag`
     /// gives each the tag that it is to have now for the one it had. They grow old
     /// as before. Whose they were is not known any more, so they count for
     /// nobody's share.
@@ -267,12 +267,12 @@ impl Callbacks {
     pub fn counts(&self) -> Vec<(&'static str, usize)> {
         [
             self.queue.counts(),
-            vec![("relay_lanes", self.lanes.open())],
+            vec![("webhook_connections", self.pool.open())],
         ]
         .concat()
     }
 
-    /// Whether no message is queued or out; after [`Callbacks::keep`], whether none is out.
+    /// Whether no message is queued or out; after [`Webhook::keep`], whether none is out.
     pub fn is_idle(&self) -> bool {
         match self.keeping {
             true => self.queue.len() == self.queue.queued().len(),
@@ -288,80 +288,85 @@ impl Callbacks {
     /// The counters.
     pub fn counters(&self) -> Counters {
         Counters {
-            sent: self.lanes.sent,
+            sent: self.pool.sent,
             ..self.counters
         }
     }
 
     /// The next event, if there is one.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.lanes.poll_event().or_else(|| self.notices.pop_front())
+        self.pool.poll_event().or_else(|| self.notices.pop_front())
     }
 
-    /// When [`Callbacks::handle_timeout`] wants to be called, on the monotonic clock.
+    /// When [`Webhook::handle_timeout`] wants to be called, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<u64> {
         let ready = self.wake_ms.filter(|_| !self.keeping);
         let patience = self.health.patience(self.limits.give_up_ms);
         let old = self.queue.next_old_ms(patience);
         let wake = self.queue.next_wake_ms();
-        let candidates = [self.lanes.next_deadline_ms(), ready, old, wake];
+        let candidates = [self.pool.next_deadline_ms(), ready, old, wake];
         candidates.into_iter().flatten().min()
     }
 
     /// The answer to [`Event::Resolve`]: addresses, or what went wrong.
     pub fn handle_resolved(&mut self, now: Time, result: Result<Vec<SocketAddr>, String>) {
         let error = result.as_ref().err().cloned().unwrap_or_default();
-        if !self.lanes.resolved(result.unwrap_or_default()) {
+        if !self.pool.resolved(result.unwrap_or_default()) {
             self.health.unresolved(now, &error);
         }
         self.dispatch(now);
     }
 
-    /// The answer to [`Event::Connect`]. After an error the lane has no socket.
-    pub fn handle_connected(&mut self, now: Time, lane: usize, result: Result<(), io::ErrorKind>) {
-        let ended = self.lanes.connected(now, lane, result);
+    /// The answer to [`Event::Connect`]. After an error the upstream connection has no socket.
+    pub fn handle_connected(
+        &mut self,
+        now: Time,
+        upstream: usize,
+        result: Result<(), io::ErrorKind>,
+    ) {
+        let ended = self.pool.connected(now, upstream, result);
         self.go_on(now, ended);
     }
 
     /// Bytes from the app.
-    pub fn handle_received(&mut self, now: Time, lane: usize, bytes: &[u8]) {
-        let ended = self.lanes.received(now, lane, bytes);
+    pub fn handle_received(&mut self, now: Time, upstream: usize, bytes: &[u8]) {
+        let ended = self.pool.received(now, upstream, bytes);
         self.go_on(now, ended);
     }
 
-    /// The app will send nothing more on this lane. [`Event::Close`] follows.
-    pub fn handle_finished(&mut self, now: Time, lane: usize) {
-        let ended = self.lanes.finished(now, lane);
+    /// The app will send nothing more on this upstream connection. [`Event::Close`] follows.
+    pub fn handle_finished(&mut self, now: Time, upstream: usize) {
+        let ended = self.pool.finished(now, upstream);
         self.go_on(now, ended);
     }
 
-    /// The lane's socket is gone, by a reset or another error.
-    pub fn handle_closed(&mut self, now: Time, lane: usize) {
-        let ended = self.lanes.closed(now, lane);
+    /// The upstream connection's socket is gone, by a reset or another error.
+    pub fn handle_closed(&mut self, now: Time, upstream: usize) {
+        let ended = self.pool.closed(now, upstream);
         self.go_on(now, ended);
     }
 
-    /// To be called at [`Callbacks::poll_timeout`] or later.
+    /// To be called at [`Webhook::poll_timeout`] or later.
     pub fn handle_timeout(&mut self, now: Time) {
-        for ended in self.lanes.time_out(now) {
+        for ended in self.pool.time_out(now) {
             self.settle(now, ended);
         }
         let patience = self.health.patience(self.limits.give_up_ms);
-        while let Some(pending) = self.queue.take_old(now.ms, patience) {
-            let last = pending.last;
-            self.give_up(now, pending, GivenUp::TooOld { last });
+        while let Some(queued) = self.queue.take_old(now.ms, patience) {
+            let last = queued.last;
+            self.give_up(now, queued, GivenUp::TooOld { last });
         }
         self.queue.wake(now.ms);
         self.go_on(now, None);
     }
 
-    /// Writes what the lane has to say, after [`Event::Transmit`] and whenever
-    /// a blocked lane becomes writable.
+    /// Writes what the upstream connection has to say, after [`Event::Transmit`] and whenever
+    /// a blocked upstream connection becomes writable.
     ///
     /// # Errors
-    /// Those of the writer; [`Callbacks::handle_closed`] should follow.
-    pub fn transmit(&mut self, lane: usize, writer: &mut impl Write) -> io::Result<Written> {
-        self.lanes.transmit(lane, writer)
+    /// Those of the writer; [`Webhook::handle_closed`] should follow.
+    pub fn transmit(&mut self, upstream: usize, writer: &mut impl Write) -> io::Result<Written> {
+        self.pool.transmit(upstream, writer)
     }
 
     fn go_on(&mut self, now: Time, ended: Option<Ended>) {
@@ -372,7 +377,7 @@ impl Callbacks {
         self.close_when_drained();
     }
 
-    /// Queues what waits for room, and gives ready messages to free lanes, as long as there are both.
+    /// Queues what waits for room, and gives ready messages to free upstream connections, as long as there are both.
     fn dispatch(&mut self, now: Time) {
         self.admit(now);
         self.wake_ms = None;
@@ -384,37 +389,41 @@ impl Callbacks {
                     return;
                 }
             };
-            let lane = match self.lanes.choose() {
-                Choice::Lane(lane) => lane,
-                Choice::Unresolved => return self.lanes.resolve(),
+            let upstream = match self.pool.choose() {
+                Choice::Upstream(upstream) => upstream,
+                Choice::Unresolved => return self.pool.resolve(),
                 Choice::Busy => {
                     let out = self.queue.out(turn.owner);
-                    match self.lanes.make_way(now, turn.owner, out) {
+                    match self.pool.make_way(now, turn.owner, out) {
                         Ok(()) => continue,
                         Err(wake_ms) => self.wake_ms = wake_ms,
                     }
                     return;
                 }
             };
-            if let Some(mut pending) = self.queue.take_ready(turn) {
-                pending.answers_before = self.health.answers();
-                self.health.begin(now.ms, lane, &turn);
-                self.lanes.begin(now, lane, pending);
+            if let Some(mut queued) = self.queue.take_ready(turn) {
+                queued.answers_before = self.health.answers();
+                self.health.begin(now.ms, upstream, &turn);
+                self.pool.begin(now, upstream, queued);
             }
         }
     }
 
     fn close_when_drained(&mut self) {
         if self.draining && self.is_idle() {
-            let interrupted = self.lanes.close_all();
+            let interrupted = self.pool.close_all();
             debug_assert!(interrupted.is_empty(), "nothing is out");
         }
     }
 
     /// An attempt is over: what follows for its message.
     fn settle(&mut self, now: Time, ended: Ended) {
-        let Ended { lane, pending, end } = ended;
-        self.health.end(lane);
+        let Ended {
+            upstream,
+            queued,
+            end,
+        } = ended;
+        self.health.end(upstream);
         let verdict = match end {
             Ok(reply) => verdict::on_reply(now, reply),
             Err(failure) => verdict::on_failure(failure),
@@ -422,14 +431,14 @@ impl Callbacks {
         match verdict {
             Verdict::Taken(answer) => {
                 self.health.answered(now);
-                self.queue.finish(&pending);
+                self.queue.finish(&queued);
                 self.counters.taken += 1;
-                self.tell(&pending, Ok(answer));
+                self.tell(&queued, Ok(answer));
             }
             Verdict::GivenUp(reason) => {
                 self.health.answered(now);
-                self.queue.finish(&pending);
-                self.give_up(now, pending, reason);
+                self.queue.finish(&queued);
+                self.give_up(now, queued, reason);
             }
             Verdict::Retry {
                 failure,
@@ -442,55 +451,61 @@ impl Callbacks {
                     self.health.answered(now);
                 } else {
                     let failed = Failed {
-                        suspect: (blame == Blame::Unclear).then(|| Suspect::of(&pending.message)),
-                        answers_before: pending.answers_before,
+                        suspect: (blame == Blame::Unclear).then(|| Suspect::of(&queued.message)),
+                        answers_before: queued.answers_before,
                         asked_ms,
                     };
                     self.health.failed(now, failure, failed);
                 }
-                self.retry(now, pending, failure, asked_ms);
+                self.retry(now, queued, failure, asked_ms);
             }
         }
     }
 
-    fn retry(&mut self, now: Time, mut pending: Pending, failure: Failure, asked_ms: Option<u64>) {
-        pending.attempts = pending.attempts.saturating_add(1);
-        pending.last = Some(failure);
-        if pending.queued_ms.saturating_add(self.limits.give_up_ms) <= now.ms {
-            self.queue.finish(&pending);
+    fn retry(
+        &mut self,
+        now: Time,
+        mut queued: QueuedMessage,
+        failure: Failure,
+        asked_ms: Option<u64>,
+    ) {
+        queued.attempts = queued.attempts.saturating_add(1);
+        queued.last = Some(failure);
+        if queued.queued_ms.saturating_add(self.limits.give_up_ms) <= now.ms {
+            self.queue.finish(&queued);
             let last = Some(failure);
-            return self.give_up(now, pending, GivenUp::TooOld { last });
+            return self.give_up(now, queued, GivenUp::TooOld { last });
         }
         self.counters.retried += 1;
         // Where nothing was reached the gate holds everybody, and no message longer.
         let not_before_ms = match self.health.is_down() && failure.is_unreachable() {
             true => None,
             false => {
-                let delay_ms = self.health.delay_ms(pending.attempts);
+                let delay_ms = self.health.delay_ms(queued.attempts);
                 Some(now.after(delay_ms.max(asked_ms.unwrap_or(0))))
             }
         };
-        self.queue.put_back(pending, not_before_ms);
+        self.queue.put_back(queued, not_before_ms);
     }
 
-    fn give_up(&mut self, now: Time, pending: Pending, reason: GivenUp) {
+    fn give_up(&mut self, now: Time, queued: QueuedMessage, reason: GivenUp) {
         self.counters.given_up += 1;
         log::warn!(
-            "event=relay_given_up code={} session={:?} webhook_id={} attempts={} age_ms={} reason=\"{reason}\"",
+            "event=webhook_given_up code={} session={:?} webhook_id={} attempts={} age_ms={} reason=\"{reason}\"",
             reason.code(),
-            pending.message.session,
-            webhook_id(&pending),
-            pending.attempts,
-            now.ms.saturating_sub(pending.queued_ms),
+            queued.message.session,
+            webhook_id(&queued),
+            queued.attempts,
+            now.ms.saturating_sub(queued.queued_ms),
         );
-        self.tell(&pending, Err(reason));
+        self.tell(&queued, Err(reason));
     }
 
     /// Tells the outcome of a message that the queue has forgotten.
-    fn tell(&mut self, pending: &Pending, result: Result<Answer, GivenUp>) {
-        self.notices.push_back(Event::Outcome {
-            session: pending.message.session,
-            tag: pending.message.tag,
+    fn tell(&mut self, queued: &QueuedMessage, result: Result<Answer, GivenUp>) {
+        self.notices.push_back(Event::Completed {
+            session: queued.message.session,
+            tag: queued.message.tag,
             result,
         });
     }

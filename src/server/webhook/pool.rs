@@ -1,9 +1,10 @@
 //! The connections to the app, and the attempts that are under way on them.
 //!
 //! Opens them on demand, up to a limit, tries the addresses in turn, keeps them
-//! alive, and closes those that nobody needs. An exchange that hangs leaves its
-//! lane: it is waited for as before, on a connection beside the lanes. An attempt ends with an answer or
-//! a failure; what follows from that is not decided here. Called by `Callbacks`.
+//! alive, and closes those that nobody needs. An exchange that hangs no
+//! longer counts against the limit: it is waited for as before, and another connection may
+//! be opened. An attempt ends with an answer or a failure; what follows from that is not
+//! decided here. Called by `Webhook`.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -13,50 +14,50 @@ use super::accounts::{Owner, party};
 use super::endpoints::Addresses;
 use super::event::Event;
 use super::exchange::{Exchange, Progress};
-use super::limits::CallbackLimits;
-use super::message::Pending;
+use super::limits::WebhookLimits;
+use super::message::QueuedMessage;
 use super::request::Recipient;
 use super::result::Failure;
-use super::upstream::{HANG_MS, IDLE_MS, Lane};
+use super::upstream::{HANG_MS, IDLE_MS, Upstream};
 use super::verdict::Reply;
 use crate::base::outbox::Written;
 use crate::base::time::Time;
 
-/// An attempt that is over. Its lane is free or closed already.
+/// An attempt that is over. Its connection is free or closed already.
 pub struct Ended {
-    pub lane: usize,
-    pub pending: Pending,
+    pub upstream: usize,
+    pub queued: QueuedMessage,
     pub end: Result<Reply, Failure>,
 }
 
 /// What the next attempt would run on.
 pub enum Choice {
-    Lane(usize),
+    Upstream(usize),
     /// Nothing before the app's name is resolved.
     Unresolved,
-    /// All lanes are busy.
+    /// All connections are busy.
     Busy,
 }
 
-/// All lanes. Calls for a lane that has no socket, or that does not exist, do nothing.
-pub struct Lanes {
+/// All connections. Calls for a connection that has no socket, or that does not exist, do nothing.
+pub struct Pool {
     recipient: Recipient,
     addresses: Addresses,
     /// As many as were needed lately; the last is not closed.
-    lanes: Vec<Lane>,
+    upstreams: Vec<Upstream>,
     events: VecDeque<Event>,
-    limits: CallbackLimits,
+    limits: WebhookLimits,
     /// Requests put on a connection so far.
     pub sent: u64,
 }
 
-impl Lanes {
-    /// Closed lanes to `recipient`.
-    pub fn new(recipient: Recipient, limits: CallbackLimits) -> Lanes {
-        Lanes {
+impl Pool {
+    /// Closed connections to `recipient`.
+    pub fn new(recipient: Recipient, limits: WebhookLimits) -> Pool {
+        Pool {
             addresses: Addresses::new(&recipient.url.host, recipient.url.port),
             recipient,
-            lanes: Vec::new(),
+            upstreams: Vec::new(),
             events: VecDeque::new(),
             limits,
             sent: 0,
@@ -68,51 +69,62 @@ impl Lanes {
         self.events.pop_front()
     }
 
-    /// Lanes that are open, or about to be.
+    /// Connections that are open, or about to be.
     pub fn open(&self) -> usize {
-        let lanes = self.lanes.iter();
-        lanes.filter(|lane| !matches!(lane, Lane::Closed)).count()
+        let upstreams = self.upstreams.iter();
+        upstreams
+            .filter(|upstream| !matches!(upstream, Upstream::Closed))
+            .count()
     }
 
-    /// The earliest deadline of a lane.
+    /// The earliest deadline of a connection.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.lanes.iter().filter_map(Lane::deadline_ms).min()
+        self.upstreams
+            .iter()
+            .filter_map(Upstream::deadline_ms)
+            .min()
     }
 
-    /// The lane for the next attempt: the first idle one, so that lanes beyond
+    /// The connection for the next attempt: the first idle one, so that connections beyond
     /// the need fall asleep, or a closed one.
     pub fn choose(&mut self) -> Choice {
-        while matches!(self.lanes.last(), Some(Lane::Closed)) {
-            self.lanes.pop();
+        while matches!(self.upstreams.last(), Some(Upstream::Closed)) {
+            self.upstreams.pop();
         }
-        let taken = self.lanes.iter().filter_map(Lane::taken_by).count();
-        if taken >= self.limits.lanes.max(1) {
+        let taken = self.upstreams.iter().filter_map(Upstream::taken_by).count();
+        if taken >= self.limits.connections.max(1) {
             return Choice::Busy;
         }
-        let first = |wanted: fn(&Lane) -> bool| self.lanes.iter().position(wanted);
-        if let Some(lane) = first(|lane| matches!(lane, Lane::Idle { .. })) {
-            return Choice::Lane(lane);
+        let first = |wanted: fn(&Upstream) -> bool| self.upstreams.iter().position(wanted);
+        if let Some(upstream) = first(|upstream| matches!(upstream, Upstream::Idle { .. })) {
+            return Choice::Upstream(upstream);
         }
-        match first(|lane| matches!(lane, Lane::Closed)) {
+        match first(|upstream| matches!(upstream, Upstream::Closed)) {
             _ if !self.addresses.is_known() => Choice::Unresolved,
-            Some(lane) => Choice::Lane(lane),
-            None => Choice::Lane(self.lanes.len()),
+            Some(upstream) => Choice::Upstream(upstream),
+            None => Choice::Upstream(self.upstreams.len()),
         }
     }
 
-    /// All lanes are busy and `owner`, whose party has `out` exchanges, waits: an
-    /// exchange leaves its lane, if one hangs, or if another party has more than half
+    /// All connections are busy and `owner`, whose party has `out` exchanges, waits: an
+    /// exchange leaves its connection, if one hangs, or if another party has more than half
     /// of them. Else, when one will hang that may leave then.
     ///
     /// # Errors
     /// That time, if there is one.
     pub fn make_way(&mut self, now: Time, owner: Owner, out: usize) -> Result<(), Option<u64>> {
-        let is_hanging = |lane: &&Lane| matches!(lane, Lane::Busy { hangs: true, .. });
-        if self.lanes.iter().filter(is_hanging).count() >= self.limits.hanging() {
+        let is_hanging =
+            |upstream: &&Upstream| matches!(upstream, Upstream::Busy { hangs: true, .. });
+        if self.upstreams.iter().filter(is_hanging).count() >= self.limits.hanging() {
             return Err(None);
         }
         let half = self.limits.half_of_lanes();
-        let taken = || self.lanes.iter().filter_map(Lane::taken_by).map(party);
+        let taken = || {
+            self.upstreams
+                .iter()
+                .filter_map(Upstream::taken_by)
+                .map(party)
+        };
         let has = |other: Owner| taken().filter(|&taken| taken == other).count();
         let greedy = taken()
             .filter(|&other| other != party(owner))
@@ -123,26 +135,26 @@ impl Lanes {
             Some(greedy) => greedy == party(other),
             None => may_pass,
         });
-        let Some((lane, began_ms)) = longest else {
+        let Some((upstream, began_ms)) = longest else {
             return Err(None);
         };
         let hangs_ms = began_ms.saturating_add(HANG_MS);
         if greedy.is_none() && hangs_ms > now.ms {
             return Err(Some(hangs_ms));
         }
-        if let Lane::Busy { hangs, .. } = &mut self.lanes[lane] {
+        if let Upstream::Busy { hangs, .. } = &mut self.upstreams[upstream] {
             *hangs = true;
         }
         Ok(())
     }
 
-    /// The exchange that takes a lane for the longest time, of those of some addresses.
+    /// The exchange that takes a connection for the longest time, of those of some addresses.
     fn longest(&self, of: impl Fn(Owner) -> bool) -> Option<(usize, u64)> {
-        let lanes = self.lanes.iter().enumerate();
-        let began = lanes.filter_map(|(index, lane)| match lane {
-            Lane::Busy {
-                began_ms, pending, ..
-            } if lane.taken_by().is_some() && of(pending.message.address) => {
+        let upstreams = self.upstreams.iter().enumerate();
+        let began = upstreams.filter_map(|(index, upstream)| match upstream {
+            Upstream::Busy {
+                began_ms, queued, ..
+            } if upstream.taken_by().is_some() && of(queued.message.address) => {
                 Some((index, *began_ms))
             }
             _ => None,
@@ -162,36 +174,42 @@ impl Lanes {
         self.addresses.resolved(addresses)
     }
 
-    /// Begins an attempt on a lane that [`Lanes::choose`] gave.
-    pub fn begin(&mut self, now: Time, lane: usize, pending: Pending) {
-        if lane == self.lanes.len() {
-            self.lanes.push(Lane::Closed);
+    /// Begins an attempt on a connection that [`Pool::choose`] gave.
+    pub fn begin(&mut self, now: Time, upstream: usize, queued: QueuedMessage) {
+        if upstream == self.upstreams.len() {
+            self.upstreams.push(Upstream::Closed);
         }
-        if matches!(self.lanes[lane], Lane::Idle { .. }) {
-            self.send(now, lane, pending, true);
+        if matches!(self.upstreams[upstream], Upstream::Idle { .. }) {
+            self.send(now, upstream, queued, true);
         } else {
-            debug_assert!(matches!(self.lanes[lane], Lane::Closed));
-            self.connect(now, lane, pending, self.addresses.in_turn());
+            debug_assert!(matches!(self.upstreams[upstream], Upstream::Closed));
+            self.connect(now, upstream, queued, self.addresses.in_turn());
         }
     }
 
     /// Begins to connect to the first of `rest`, which is not empty.
-    fn connect(&mut self, now: Time, lane: usize, pending: Pending, mut rest: Vec<SocketAddr>) {
+    fn connect(
+        &mut self,
+        now: Time,
+        upstream: usize,
+        queued: QueuedMessage,
+        mut rest: Vec<SocketAddr>,
+    ) {
         let address = rest.remove(0);
-        self.lanes[lane] = Lane::Connecting {
-            pending,
+        self.upstreams[upstream] = Upstream::Connecting {
+            queued,
             address,
             rest,
             deadline_ms: now.after(self.limits.connect_timeout_ms),
         };
-        self.events.push_back(Event::Connect { lane, address });
+        self.events.push_back(Event::Connect { upstream, address });
     }
 
-    fn send(&mut self, now: Time, lane: usize, pending: Pending, reused: bool) {
+    fn send(&mut self, now: Time, upstream: usize, queued: QueuedMessage, reused: bool) {
         let mut exchange = Exchange::new(self.limits.answer_bytes_max);
-        self.recipient.encode(now, &pending, exchange.tail());
-        self.lanes[lane] = Lane::Busy {
-            pending,
+        self.recipient.encode(now, &queued, exchange.tail());
+        self.upstreams[upstream] = Upstream::Busy {
+            queued,
             exchange,
             reused,
             began_ms: now.ms,
@@ -199,46 +217,48 @@ impl Lanes {
             deadline_ms: now.after(self.limits.timeout_ms),
         };
         self.sent += 1;
-        self.events.push_back(Event::Transmit { lane });
+        self.events.push_back(Event::Transmit { upstream });
     }
 
-    /// Takes the lane's state out, leaving it closed.
-    fn take(&mut self, lane: usize) -> Lane {
-        self.lanes.get_mut(lane).map_or(Lane::Closed, Lane::take)
+    /// Takes the connection's state out, leaving it closed.
+    fn take(&mut self, upstream: usize) -> Upstream {
+        self.upstreams
+            .get_mut(upstream)
+            .map_or(Upstream::Closed, Upstream::take)
     }
 
-    /// Closes the lane's socket.
-    fn close(&mut self, lane: usize) {
-        self.lanes[lane] = Lane::Closed;
-        self.events.push_back(Event::Close { lane });
+    /// Closes the connection's socket.
+    fn close(&mut self, upstream: usize) {
+        self.upstreams[upstream] = Upstream::Closed;
+        self.events.push_back(Event::Close { upstream });
     }
 
-    /// The outcome of [`Event::Connect`]. After an error the lane has no socket.
+    /// The outcome of [`Event::Connect`]. After an error the connection has no socket.
     pub fn connected(
         &mut self,
         now: Time,
-        lane: usize,
+        upstream: usize,
         result: Result<(), io::ErrorKind>,
     ) -> Option<Ended> {
-        match self.take(lane) {
-            Lane::Connecting {
-                pending,
+        match self.take(upstream) {
+            Upstream::Connecting {
+                queued,
                 address,
                 rest,
                 ..
             } => match result {
                 Ok(()) => {
                     self.addresses.worked(address);
-                    self.send(now, lane, pending, false);
+                    self.send(now, upstream, queued, false);
                     None
                 }
                 Err(kind) => {
-                    self.connect_failed(now, lane, pending, rest, Failure::Unreachable(kind))
+                    self.connect_failed(now, upstream, queued, rest, Failure::Unreachable(kind))
                 }
             },
-            Lane::Closed => None,
+            Upstream::Closed => None,
             other => {
-                self.lanes[lane] = other;
+                self.upstreams[upstream] = other;
                 None
             }
         }
@@ -247,27 +267,31 @@ impl Lanes {
     fn connect_failed(
         &mut self,
         now: Time,
-        lane: usize,
-        pending: Pending,
+        upstream: usize,
+        queued: QueuedMessage,
         rest: Vec<SocketAddr>,
         failure: Failure,
     ) -> Option<Ended> {
         if rest.is_empty() {
             self.addresses.all_failed();
             let end = Err(failure);
-            return Some(Ended { lane, pending, end });
+            return Some(Ended {
+                upstream,
+                queued,
+                end,
+            });
         }
-        self.connect(now, lane, pending, rest);
+        self.connect(now, upstream, queued, rest);
         None
     }
 
     /// Bytes from the app.
-    pub fn received(&mut self, now: Time, lane: usize, bytes: &[u8]) -> Option<Ended> {
-        let progress = match self.lanes.get_mut(lane)? {
-            Lane::Busy { exchange, .. } => exchange.received(bytes),
-            Lane::Idle { .. } if !bytes.is_empty() => {
+    pub fn received(&mut self, now: Time, upstream: usize, bytes: &[u8]) -> Option<Ended> {
+        let progress = match self.upstreams.get_mut(upstream)? {
+            Upstream::Busy { exchange, .. } => exchange.received(bytes),
+            Upstream::Idle { .. } if !bytes.is_empty() => {
                 // Nothing was asked: a 408 for an idle connection, or nonsense.
-                self.close(lane);
+                self.close(upstream);
                 return None;
             }
             _ => return None,
@@ -277,32 +301,36 @@ impl Lanes {
             Progress::Answered { reply, reusable } => (Ok(reply), reusable),
             Progress::Broken(failure) => (Err(failure), false),
         };
-        let Lane::Busy { pending, .. } = self.take(lane) else {
+        let Upstream::Busy { queued, .. } = self.take(upstream) else {
             return None;
         };
         if reusable {
             let deadline_ms = now.after(IDLE_MS);
-            self.lanes[lane] = Lane::Idle { deadline_ms };
+            self.upstreams[upstream] = Upstream::Idle { deadline_ms };
         } else {
-            self.close(lane);
+            self.close(upstream);
         }
-        Some(Ended { lane, pending, end })
+        Some(Ended {
+            upstream,
+            queued,
+            end,
+        })
     }
 
-    /// The app will send nothing more. The lane is closed, answer or not.
-    pub fn finished(&mut self, now: Time, lane: usize) -> Option<Ended> {
-        match self.lanes.get(lane)? {
-            Lane::Closed => return None,
-            _ => self.events.push_back(Event::Close { lane }),
+    /// The app will send nothing more. The connection is closed, answer or not.
+    pub fn finished(&mut self, now: Time, upstream: usize) -> Option<Ended> {
+        match self.upstreams.get(upstream)? {
+            Upstream::Closed => return None,
+            _ => self.events.push_back(Event::Close { upstream }),
         }
-        self.closed(now, lane)
+        self.closed(now, upstream)
     }
 
-    /// The lane's socket is gone.
-    pub fn closed(&mut self, now: Time, lane: usize) -> Option<Ended> {
-        match self.take(lane) {
-            Lane::Busy {
-                pending,
+    /// The connection's socket is gone.
+    pub fn closed(&mut self, now: Time, upstream: usize) -> Option<Ended> {
+        match self.take(upstream) {
+            Upstream::Busy {
+                queued,
                 mut exchange,
                 reused,
                 ..
@@ -311,79 +339,96 @@ impl Lanes {
                 // its way. That is no failure: it goes again at once, on a
                 // connection that is new (RFC 9112, section 9.3.1).
                 if reused && exchange.nothing_came() && self.addresses.is_known() {
-                    self.connect(now, lane, pending, self.addresses.in_turn());
+                    self.connect(now, upstream, queued, self.addresses.in_turn());
                     return None;
                 }
                 let end = exchange.finished();
-                Some(Ended { lane, pending, end })
+                Some(Ended {
+                    upstream,
+                    queued,
+                    end,
+                })
             }
-            Lane::Connecting { pending, rest, .. } => {
+            Upstream::Connecting { queued, rest, .. } => {
                 let failure = Failure::Unreachable(io::ErrorKind::ConnectionReset);
-                self.connect_failed(now, lane, pending, rest, failure)
+                self.connect_failed(now, upstream, queued, rest, failure)
             }
-            Lane::Idle { .. } | Lane::Closed => None,
+            Upstream::Idle { .. } | Upstream::Closed => None,
         }
     }
 
-    /// Closes the lanes whose deadline has come; gives the attempts that are
+    /// Closes the connections whose deadline has come; gives the attempts that are
     /// over for it, and goes on to the next address with those that have one.
     pub fn time_out(&mut self, now: Time) -> Vec<Ended> {
-        let is_due = |lane: &Lane| lane.deadline_ms().is_some_and(|at_ms| at_ms <= now.ms);
-        let due: Vec<usize> = (0..self.lanes.len())
-            .filter(|&lane| is_due(&self.lanes[lane]))
+        let is_due =
+            |upstream: &Upstream| upstream.deadline_ms().is_some_and(|at_ms| at_ms <= now.ms);
+        let due: Vec<usize> = (0..self.upstreams.len())
+            .filter(|&upstream| is_due(&self.upstreams[upstream]))
             .collect();
         due.into_iter()
-            .filter_map(|lane| self.lane_timed_out(now, lane))
+            .filter_map(|upstream| self.upstream_timed_out(now, upstream))
             .collect()
     }
 
-    fn lane_timed_out(&mut self, now: Time, lane: usize) -> Option<Ended> {
-        let state = self.take(lane);
-        self.close(lane);
+    fn upstream_timed_out(&mut self, now: Time, upstream: usize) -> Option<Ended> {
+        let state = self.take(upstream);
+        self.close(upstream);
         match state {
-            Lane::Connecting { pending, rest, .. } => {
-                self.connect_failed(now, lane, pending, rest, Failure::ConnectTimeout)
+            Upstream::Connecting { queued, rest, .. } => {
+                self.connect_failed(now, upstream, queued, rest, Failure::ConnectTimeout)
             }
-            Lane::Busy {
-                pending, exchange, ..
+            Upstream::Busy {
+                queued, exchange, ..
             } => {
                 let end = exchange.cut_short(Failure::AnswerTimeout);
-                Some(Ended { lane, pending, end })
+                Some(Ended {
+                    upstream,
+                    queued,
+                    end,
+                })
             }
-            Lane::Idle { .. } | Lane::Closed => None,
+            Upstream::Idle { .. } | Upstream::Closed => None,
         }
     }
 
-    /// Writes the lane's request, or the rest of it.
+    /// Writes the connection's request, or the rest of it.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn transmit(&mut self, lane: usize, writer: &mut impl Write) -> io::Result<Written> {
-        match self.lanes.get_mut(lane) {
-            Some(Lane::Busy { exchange, .. }) => exchange.write_to(writer),
+    pub fn transmit(&mut self, upstream: usize, writer: &mut impl Write) -> io::Result<Written> {
+        match self.upstreams.get_mut(upstream) {
+            Some(Upstream::Busy { exchange, .. }) => exchange.write_to(writer),
             _ => Ok(Written::All),
         }
     }
 
-    /// Closes all lanes, and gives the attempts that are over for it.
+    /// Closes all connections, and gives the attempts that are over for it.
     pub fn close_all(&mut self) -> Vec<Ended> {
         let mut interrupted = Vec::new();
-        for lane in 0..self.lanes.len() {
-            match self.lanes[lane].take() {
-                Lane::Closed => continue,
-                Lane::Idle { .. } => {}
-                Lane::Connecting { pending, .. } => {
+        for upstream in 0..self.upstreams.len() {
+            match self.upstreams[upstream].take() {
+                Upstream::Closed => continue,
+                Upstream::Idle { .. } => {}
+                Upstream::Connecting { queued, .. } => {
                     let end = Err(Failure::Closed);
-                    interrupted.push(Ended { lane, pending, end });
+                    interrupted.push(Ended {
+                        upstream,
+                        queued,
+                        end,
+                    });
                 }
-                Lane::Busy {
-                    pending, exchange, ..
+                Upstream::Busy {
+                    queued, exchange, ..
                 } => {
                     let end = exchange.cut_short(Failure::Closed);
-                    interrupted.push(Ended { lane, pending, end });
+                    interrupted.push(Ended {
+                        upstream,
+                        queued,
+                        end,
+                    });
                 }
             }
-            self.close(lane);
+            self.close(upstream);
         }
         interrupted
     }

@@ -3,38 +3,38 @@
 //!
 //! A session has at most one message out at a time, so no two of its messages
 //! can overtake each other, retries included. What there is no room for may wait
-//! beside the queue. Knows neither lanes nor HTTP. Called by `Callbacks`.
+//! beside the queue. Knows neither connections nor HTTP. Called by `Webhook`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::accounts::{Accounts, Claim, Limit, Owner, Turn};
-use super::limits::CallbackLimits;
-use super::message::{Message, Pending};
+use super::limits::WebhookLimits;
+use super::message::{Message, QueuedMessage};
 use super::waiting::{Waiter, Waiting};
 use crate::base::key_map::KeyMap;
 use crate::base::names::SessionId;
 
-/// What a session's line waits for.
+/// What a session's queue waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Head {
-    /// A lane; it has this turn.
+    /// A connection; it has this turn.
     Turn(Turn),
     /// The time of the next attempt.
     Time(u64),
     /// The outcome of the message that is out.
-    Outcome,
+    Answer,
 }
 
 /// The numbers of one session's messages that are not out, oldest first.
-struct Line {
+struct SessionQueue {
     numbers: VecDeque<u64>,
     head: Head,
 }
 
-impl Line {
+impl SessionQueue {
     /// Messages queued or out.
     fn messages(&self) -> usize {
-        self.numbers.len() + usize::from(self.head == Head::Outcome)
+        self.numbers.len() + usize::from(self.head == Head::Answer)
     }
 }
 
@@ -51,14 +51,14 @@ pub struct Patience {
 
 impl Patience {
     /// When the message is too old.
-    fn ends_ms(self, pending: &Pending) -> u64 {
-        pending.queued_ms.saturating_add(self.most_ms)
+    fn ends_ms(self, queued: &QueuedMessage) -> u64 {
+        queued.queued_ms.saturating_add(self.most_ms)
     }
 
     /// When it is though it was never tried: later by as long again, and not while the
     /// app is well.
-    fn with_untried_ms(self, pending: &Pending) -> u64 {
-        self.ends_ms(pending)
+    fn with_untried_ms(self, queued: &QueuedMessage) -> u64 {
+        self.ends_ms(queued)
             .saturating_add(self.most_ms)
             .max(self.well_until_ms)
     }
@@ -66,8 +66,8 @@ impl Patience {
 
 /// The queue. Every operation is O(log n), with n at most the limit.
 pub struct Queue {
-    queued: BTreeMap<u64, Pending>,
-    lines: KeyMap<SessionId, Line>,
+    queued: BTreeMap<u64, QueuedMessage>,
+    session_queues: KeyMap<SessionId, SessionQueue>,
     accounts: Accounts,
     times: BTreeSet<(u64, SessionId)>,
     waiting: Waiting,
@@ -78,17 +78,17 @@ pub struct Queue {
     /// Those that are out included.
     messages: usize,
     bytes: usize,
-    limits: CallbackLimits,
+    limits: WebhookLimits,
     /// Shares count no longer: Chloe stops, and what can be kept is kept.
     leaving: bool,
 }
 
 impl Queue {
     /// An empty queue.
-    pub fn new(limits: CallbackLimits) -> Queue {
+    pub fn new(limits: WebhookLimits) -> Queue {
         Queue {
             queued: BTreeMap::new(),
-            lines: KeyMap::default(),
+            session_queues: KeyMap::default(),
             accounts: Accounts::new(&limits),
             times: BTreeSet::new(),
             waiting: Waiting::default(),
@@ -113,7 +113,7 @@ impl Queue {
     }
 
     /// The messages that are not out, oldest first.
-    pub fn queued(&self) -> impl ExactSizeIterator<Item = &Pending> {
+    pub fn queued(&self) -> impl ExactSizeIterator<Item = &QueuedMessage> {
         self.queued.values()
     }
 
@@ -127,8 +127,10 @@ impl Queue {
         if self.leaving {
             return whole.then_some(Limit::Whole);
         }
-        let line = self.lines.get(&message.session);
-        if line.is_some_and(|line| line.messages() >= self.limits.session_messages.max(1)) {
+        let session_queue = self.session_queues.get(&message.session);
+        if session_queue.is_some_and(|session_queue| {
+            session_queue.messages() >= self.limits.session_messages.max(1)
+        }) {
             return Some(Limit::Session);
         }
         let share = self.accounts.limit(message.address, bytes);
@@ -170,7 +172,7 @@ impl Queue {
         self.waiting.release();
     }
 
-    /// Queues a message at the end of its session's line, whether there is room or not.
+    /// Queues a message at the end of its session's queue, whether there is room or not.
     pub fn push(&mut self, now_ms: u64, message: Message, webhook_id: u128) {
         let bytes = message.cost_bytes();
         self.messages += 1;
@@ -179,7 +181,7 @@ impl Queue {
         self.next_number += 1;
         let (session, owner) = (message.session, message.address);
         self.accounts.add_message(owner, bytes);
-        let pending = Pending {
+        let queued = QueuedMessage {
             message,
             number,
             webhook_id,
@@ -188,13 +190,14 @@ impl Queue {
             last: None,
             answers_before: 0,
         };
-        self.queued.insert(number, pending);
-        if let Some(line) = self.lines.get_mut(&session) {
-            line.numbers.push_back(number);
+        self.queued.insert(number, queued);
+        if let Some(session_queue) = self.session_queues.get_mut(&session) {
+            session_queue.numbers.push_back(number);
         } else {
             let numbers = VecDeque::from([number]);
             let head = self.take_a_turn(session, owner);
-            self.lines.insert(session, Line { numbers, head });
+            self.session_queues
+                .insert(session, SessionQueue { numbers, head });
         }
     }
 
@@ -209,7 +212,7 @@ impl Queue {
         Head::Turn(turn)
     }
 
-    /// Whether a session waits for nothing but a lane.
+    /// Whether a session waits for nothing but a connection.
     pub fn has_ready(&self) -> bool {
         self.accounts.has_ready()
     }
@@ -224,11 +227,11 @@ impl Queue {
         self.accounts.claim(party)
     }
 
-    /// The turn of this machine's session, if it waits for nothing but a lane.
+    /// The turn of this machine's session, if it waits for nothing but a connection.
     pub fn claim_of_session(&self, session: SessionId) -> Option<Claim> {
-        match self.lines.get(&session)?.head {
+        match self.session_queues.get(&session)?.head {
             Head::Turn(turn) if turn.owner.is_none() => Some((self.out(None), turn)),
-            Head::Turn(_) | Head::Time(_) | Head::Outcome => None,
+            Head::Turn(_) | Head::Time(_) | Head::Answer => None,
         }
     }
 
@@ -239,19 +242,19 @@ impl Queue {
 
     /// The message whose turn it is. Its session waits until the message
     /// comes back by [`Queue::put_back`] or [`Queue::finish`].
-    pub fn take_ready(&mut self, turn: Turn) -> Option<Pending> {
-        let line = self.lines.get_mut(&turn.session)?;
-        debug_assert_eq!(line.head, Head::Turn(turn));
-        line.head = Head::Outcome;
-        let number = line.numbers.pop_front()?;
+    pub fn take_ready(&mut self, turn: Turn) -> Option<QueuedMessage> {
+        let session_queue = self.session_queues.get_mut(&turn.session)?;
+        debug_assert_eq!(session_queue.head, Head::Turn(turn));
+        session_queue.head = Head::Answer;
+        let number = session_queue.numbers.pop_front()?;
         self.accounts.begin(turn);
         self.queued.remove(&number)
     }
 
     /// Takes a message back that [`Queue::take_ready`] gave, for another attempt,
     /// not before `not_before_ms` if that is given. It is its session's next one.
-    pub fn put_back(&mut self, pending: Pending, not_before_ms: Option<u64>) {
-        let (session, owner) = (pending.message.session, pending.message.address);
+    pub fn put_back(&mut self, queued: QueuedMessage, not_before_ms: Option<u64>) {
+        let (session, owner) = (queued.message.session, queued.message.address);
         self.accounts.end(owner);
         let head = match not_before_ms {
             Some(at_ms) => {
@@ -260,20 +263,20 @@ impl Queue {
             }
             None => self.take_a_turn(session, owner),
         };
-        let Some(line) = self.lines.get_mut(&session) else {
-            return debug_assert!(false, "a session whose message is out has a line");
+        let Some(session_queue) = self.session_queues.get_mut(&session) else {
+            return debug_assert!(false, "a session whose message is out has a session_queue");
         };
-        debug_assert_eq!(line.head, Head::Outcome);
-        line.numbers.push_front(pending.number);
-        line.head = head;
-        self.queued.insert(pending.number, pending);
+        debug_assert_eq!(session_queue.head, Head::Answer);
+        session_queue.numbers.push_front(queued.number);
+        session_queue.head = head;
+        self.queued.insert(queued.number, queued);
     }
 
     /// Forgets a message that [`Queue::take_ready`] gave; its session goes on with the next.
-    pub fn finish(&mut self, pending: &Pending) {
-        self.accounts.end(pending.message.address);
-        self.leaves(&pending.message);
-        self.go_on(pending.message.session);
+    pub fn finish(&mut self, queued: &QueuedMessage) {
+        self.accounts.end(queued.message.address);
+        self.leaves(&queued.message);
+        self.go_on(queued.message.session);
     }
 
     /// The message is in the queue no more.
@@ -286,17 +289,20 @@ impl Queue {
     }
 
     fn go_on(&mut self, session: SessionId) {
-        let Some(line) = self.lines.get(&session) else {
-            return debug_assert!(false, "a session that goes on has a line");
+        let Some(session_queue) = self.session_queues.get(&session) else {
+            return debug_assert!(false, "a session that goes on has a session_queue");
         };
-        let next = line.numbers.front().and_then(|next| self.queued.get(next));
-        let Some(owner) = next.map(|pending| pending.message.address) else {
-            self.lines.remove(&session);
+        let next = session_queue
+            .numbers
+            .front()
+            .and_then(|next| self.queued.get(next));
+        let Some(owner) = next.map(|queued| queued.message.address) else {
+            self.session_queues.remove(&session);
             return;
         };
         let head = self.take_a_turn(session, owner);
-        if let Some(line) = self.lines.get_mut(&session) {
-            line.head = head;
+        if let Some(session_queue) = self.session_queues.get_mut(&session) {
+            session_queue.head = head;
         }
     }
 
@@ -328,17 +334,17 @@ impl Queue {
     /// Takes a message that is not out and too old, to give it up. One that was never
     /// tried is spared, unless the app is down now. Unlike after
     /// [`Queue::take_ready`], the queue has forgotten it already.
-    pub fn take_old(&mut self, now_ms: u64, patience: Patience) -> Option<Pending> {
-        if let Some((&number, pending)) = self.queued.range(..self.spared_before).next()
-            && patience.with_untried_ms(pending) <= now_ms
+    pub fn take_old(&mut self, now_ms: u64, patience: Patience) -> Option<QueuedMessage> {
+        if let Some((&number, queued)) = self.queued.range(..self.spared_before).next()
+            && patience.with_untried_ms(queued) <= now_ms
         {
             return self.take(number);
         }
-        while let Some((&number, pending)) = self.queued.range(self.spared_before..).next()
-            && patience.ends_ms(pending) <= now_ms
+        while let Some((&number, queued)) = self.queued.range(self.spared_before..).next()
+            && patience.ends_ms(queued) <= now_ms
         {
             self.spared_before = number + 1;
-            if patience.is_down || pending.attempts > 0 {
+            if patience.is_down || queued.attempts > 0 {
                 return self.take(number);
             }
         }
@@ -346,19 +352,22 @@ impl Queue {
     }
 
     /// Takes the oldest message that is not out, to give it up.
-    pub fn take_oldest(&mut self) -> Option<Pending> {
+    pub fn take_oldest(&mut self) -> Option<QueuedMessage> {
         let (&number, _) = self.queued.first_key_value()?;
         self.take(number)
     }
 
-    fn take(&mut self, number: u64) -> Option<Pending> {
-        let pending = self.queued.remove(&number)?;
-        self.leaves(&pending.message);
-        let session = pending.message.session;
-        let line = self.lines.get_mut(&session)?;
-        let place = line.numbers.iter().position(|&other| other == number)?;
-        line.numbers.remove(place);
-        match line.head {
+    fn take(&mut self, number: u64) -> Option<QueuedMessage> {
+        let queued = self.queued.remove(&number)?;
+        self.leaves(&queued.message);
+        let session = queued.message.session;
+        let session_queue = self.session_queues.get_mut(&session)?;
+        let place = session_queue
+            .numbers
+            .iter()
+            .position(|&other| other == number)?;
+        session_queue.numbers.remove(place);
+        match session_queue.head {
             Head::Turn(turn) if place == 0 => {
                 self.accounts.remove_turn(turn.owner, turn.number);
                 self.go_on(session);
@@ -368,9 +377,9 @@ impl Queue {
                 self.go_on(session);
             }
             // An older one is before it, or out, and all wait for that.
-            Head::Turn(_) | Head::Time(_) | Head::Outcome => {}
+            Head::Turn(_) | Head::Time(_) | Head::Answer => {}
         }
-        Some(pending)
+        Some(queued)
     }
 
     /// Whether nothing is kept of those who wait for room.
@@ -382,12 +391,15 @@ impl Queue {
     /// Each thing that is held by name, and how much of it.
     pub fn counts(&self) -> Vec<(&'static str, usize)> {
         vec![
-            ("relay_queued", self.messages),
-            ("relay_bytes", self.bytes),
-            ("relay_lines", self.lines.len() + self.times.len()),
-            ("relay_shares", self.accounts.entries()),
-            ("relay_waiting", self.waiting.len()),
-            ("relay_waiting_lines", self.waiting.entries()),
+            ("webhook_queued", self.messages),
+            ("webhook_bytes", self.bytes),
+            (
+                "webhook_session_queues",
+                self.session_queues.len() + self.times.len(),
+            ),
+            ("webhook_shares", self.accounts.entries()),
+            ("webhook_waiting", self.waiting.len()),
+            ("webhook_waiting_entries", self.waiting.entries()),
         ]
     }
 }

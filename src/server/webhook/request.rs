@@ -2,9 +2,9 @@
 //!
 //! The body is that of 2011 (protocol A.11), and so is `x-chloe-signature`
 //! where it is switched on. The session and the headers of Standard Webhooks
-//! were added since. Called by `lanes`.
+//! were added since. Called by `pool`.
 
-use super::message::Pending;
+use super::message::QueuedMessage;
 use crate::base::time::Time;
 use crate::wire::http::encode_request;
 use crate::wire::signature::{Covered, Direction, OWN_ID_PREFIX, Secret};
@@ -27,10 +27,10 @@ pub struct Signing {
 impl Recipient {
     /// Appends the request for `pending` to `out`. The timestamp is that of
     /// this attempt, for apps that refuse old ones; the id is that of the message.
-    pub fn encode(&self, now: Time, pending: &Pending, out: &mut Vec<u8>) {
-        let body = pending.message.body.as_bytes();
-        let session = pending.message.session.to_string();
-        let webhook_id = webhook_id(pending);
+    pub fn encode(&self, now: Time, queued: &QueuedMessage, out: &mut Vec<u8>) {
+        let body = queued.message.body.as_bytes();
+        let session = queued.message.session.to_string();
+        let webhook_id = webhook_id(queued);
         let timestamp_s = now.unix_ms / 1000;
         let timestamp = timestamp_s.to_string();
         let covered = Covered {
@@ -68,6 +68,6 @@ impl Recipient {
 const METHOD: &str = "POST";
 
 /// How the message's id is spelled in `webhook-id` and in the log.
-pub fn webhook_id(pending: &Pending) -> String {
-    format!("{OWN_ID_PREFIX}msg_{:032x}", pending.webhook_id)
+pub fn webhook_id(queued: &QueuedMessage) -> String {
+    format!("{OWN_ID_PREFIX}msg_{:032x}", queued.webhook_id)
 }

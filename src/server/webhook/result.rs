@@ -22,9 +22,9 @@ pub enum Failure {
     Unresolved,
     /// No address took the connection; this is the last one's error.
     Unreachable(io::ErrorKind),
-    /// No address took the connection in `relay_connect_timeout_ms`.
+    /// No address took the connection in `webhook_connect_timeout_ms`.
     ConnectTimeout,
-    /// The connection stood, but no whole answer came in `relay_timeout_ms`.
+    /// The connection stood, but no whole answer came in `webhook_timeout_ms`.
     AnswerTimeout,
     /// The connection was closed or reset before an answer.
     Closed,
@@ -69,7 +69,7 @@ pub enum GivenUp {
     Rejected { status: u16 },
     /// The app pointed elsewhere, with a status of the 300s.
     Redirected { status: u16 },
-    /// Older than `relay_give_up_ms`; `last` tells of the last attempt, if there was one.
+    /// Older than `webhook_give_up_ms`; `last` tells of the last attempt, if there was one.
     TooOld { last: Option<Failure> },
     /// Chloe stops, and the time for finishing is over.
     Stopped,
@@ -125,8 +125,8 @@ impl fmt::Display for GivenUp {
 /// Why a message was not even queued. Always temporary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The session has `relay_queue_per_session_max` queued, its address a tenth of
-    /// the queue, or the queue is at `relay_queue_messages` or `relay_queue_bytes`.
+    /// The session has `webhook_queue_per_session_max` queued, its address a tenth of
+    /// the queue, or the queue is at `webhook_queue_messages` or `webhook_queue_bytes`.
     Full,
     /// Chloe stops.
     Stopping,

@@ -2,9 +2,9 @@
 //!
 //! Read as a whole and judged before anything of it is queued. The number of
 //! attempts so far is not kept: the next process meets the app afresh. Called
-//! by `Callbacks`.
+//! by `Webhook`.
 
-use super::message::{Message, Pending};
+use super::message::{Message, QueuedMessage};
 use crate::base::names::SessionId;
 use crate::base::record::{Damaged, Record, Writer, put_bytes, put_u64, put_u128};
 use crate::base::time::Time;
@@ -39,23 +39,23 @@ impl SavedMessage {
 /// Writes the messages, oldest first, to `out`.
 pub fn encode<'a>(
     now: Time,
-    messages: impl ExactSizeIterator<Item = &'a Pending>,
+    messages: impl ExactSizeIterator<Item = &'a QueuedMessage>,
     out: &mut Writer<'_>,
 ) {
     put_u64(out, messages.len() as u64);
-    for pending in messages {
-        put_u128(out, pending.message.session.0);
-        put_u128(out, pending.webhook_id);
-        put_u64(out, now.to_unix_ms(pending.queued_ms));
-        put_u64(out, pending.message.tag);
-        put_bytes(out, pending.message.body.as_bytes());
+    for queued in messages {
+        put_u128(out, queued.message.session.0);
+        put_u128(out, queued.webhook_id);
+        put_u64(out, now.to_unix_ms(queued.queued_ms));
+        put_u64(out, queued.message.tag);
+        put_bytes(out, queued.message.body.as_bytes());
     }
 }
 
 /// Reads the messages.
 ///
 /// # Errors
-/// No relay can have written them.
+/// No webhook can have written them.
 pub fn decode(record: &mut Record<'_>) -> Result<Vec<SavedMessage>, Damaged> {
     let count = record.count(MESSAGE_BYTES)?;
     let mut messages = Vec::with_capacity(count);

@@ -1,6 +1,6 @@
-//! One connection to the app, and the message that is out on it.
+//! An upstream connection: one connection to the app, and the message that is out on it.
 //!
-//! The states of a lane, each with what only it has:
+//! The states of an upstream connection, each with what only it has:
 //!
 //! ```text
 //!            connect            connected            whole answer
@@ -14,38 +14,38 @@
 //! ```
 //!
 //! It moves bytes of one exchange; it decides neither what is sent nor what
-//! follows. Called by `Callbacks`.
+//! follows. Called by `Webhook`.
 
 use std::net::SocketAddr;
 
 use super::accounts::Owner;
 use super::exchange::Exchange;
-use super::message::Pending;
+use super::message::QueuedMessage;
 
 /// How long an unused connection is kept. Application servers close theirs
 /// after 5 s and more; going first avoids most requests that cross the app's closing.
 pub const IDLE_MS: u64 = 4_000;
 
-/// An exchange that takes longer than this hangs, if another waits for its lane.
+/// An exchange that takes longer than this hangs, if another waits for its upstream connection.
 pub const HANG_MS: u64 = 1_000;
 
-/// One lane. See the module's picture.
-pub enum Lane {
+/// One upstream connection. See the module's picture.
+pub enum Upstream {
     Closed,
     Connecting {
-        pending: Pending,
+        queued: QueuedMessage,
         address: SocketAddr,
         /// Addresses to try after this one.
         rest: Vec<SocketAddr>,
         deadline_ms: u64,
     },
     Busy {
-        pending: Pending,
+        queued: QueuedMessage,
         exchange: Exchange,
         /// The connection has carried an exchange before.
         reused: bool,
         began_ms: u64,
-        /// It hangs, and takes no lane from the others.
+        /// It hangs, and no longer counts against the limit.
         hangs: bool,
         deadline_ms: u64,
     },
@@ -54,32 +54,32 @@ pub enum Lane {
     },
 }
 
-impl Lane {
+impl Upstream {
     /// When something is due, whatever the state.
     pub fn deadline_ms(&self) -> Option<u64> {
         match *self {
-            Lane::Closed => None,
-            Lane::Connecting { deadline_ms, .. }
-            | Lane::Busy { deadline_ms, .. }
-            | Lane::Idle { deadline_ms } => Some(deadline_ms),
+            Upstream::Closed => None,
+            Upstream::Connecting { deadline_ms, .. }
+            | Upstream::Busy { deadline_ms, .. }
+            | Upstream::Idle { deadline_ms } => Some(deadline_ms),
         }
     }
 
-    /// Whose exchange takes the lane from the others, if one does.
+    /// Whose exchange counts against the limit, if one does.
     pub fn taken_by(&self) -> Option<Owner> {
         match self {
-            Lane::Connecting { pending, .. }
-            | Lane::Busy {
-                pending,
+            Upstream::Connecting { queued, .. }
+            | Upstream::Busy {
+                queued,
                 hangs: false,
                 ..
-            } => Some(pending.message.address),
+            } => Some(queued.message.address),
             _ => None,
         }
     }
 
-    /// The lane as it was; it is closed now, until its next state is set.
-    pub fn take(&mut self) -> Lane {
-        std::mem::replace(self, Lane::Closed)
+    /// The upstream connection as it was; it is closed now, until its next state is set.
+    pub fn take(&mut self) -> Upstream {
+        std::mem::replace(self, Upstream::Closed)
     }
 }

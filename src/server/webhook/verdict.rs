@@ -1,13 +1,13 @@
 //! What follows from the end of an attempt: taken, given up, or another try.
 //!
-//! The table of the relay's policy, all of it in one place. It decides and does
-//! nothing. Called by `Callbacks`.
+//! The table of the webhook's policy, all of it in one place. It decides and does
+//! nothing. Called by `Webhook`.
 
 use super::backoff::retry_after_ms;
 use super::result::{Answer, Failure, GivenUp};
 use crate::base::time::Time;
 
-/// An answer of the app, as far as the relay cares.
+/// An answer of the app, as far as the webhook cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,

@@ -19,7 +19,7 @@ pub struct Waiter {
     pub message: Message,
 }
 
-/// What the line of an address waits for.
+/// What the queue of an address waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stand {
     /// Its turn in the round, of this number.
@@ -31,7 +31,7 @@ enum Stand {
 }
 
 /// Those of one address, by their tickets: in the order in which they came.
-struct Line {
+struct AddressQueue {
     /// Never empty.
     waiters: BTreeMap<u64, Waiter>,
     stand: Stand,
@@ -53,7 +53,7 @@ struct OfSession {
 /// /48 is in the round. A session whose waiters are held has something queued.
 #[derive(Default)]
 pub struct Waiting {
-    lines: HashMap<Owner, Line>,
+    address_queues: HashMap<Owner, AddressQueue>,
     sessions: HashMap<SessionId, OfSession>,
     places: HashMap<u64, (Owner, SessionId, u64)>,
     round: BTreeMap<u64, Owner>,
@@ -78,7 +78,7 @@ impl Waiting {
 
     /// How many entries there are, whether anybody waits there or not.
     pub fn entries(&self) -> usize {
-        self.lines.len() + self.sessions.len() + self.round.len() + self.parked.len()
+        self.address_queues.len() + self.sessions.len() + self.round.len() + self.parked.len()
     }
 
     /// Whether a new message of `session` would overtake one that waits.
@@ -102,7 +102,8 @@ impl Waiting {
             .sessions
             .get_mut(&session)
             .and_then(|known| known.held.remove(&ticket));
-        let waiter = held.or_else(|| self.lines.get_mut(&owner)?.waiters.remove(&ticket))?;
+        let waiter =
+            held.or_else(|| self.address_queues.get_mut(&owner)?.waiters.remove(&ticket))?;
         self.forget(session);
         self.end_if_empty(owner);
         // It may have been the one that the others waited for.
@@ -120,7 +121,12 @@ impl Waiting {
         if let Some((ticket, waiter)) = held.and_then(|known| known.held.pop_first()) {
             self.line_up(ticket, waiter);
         }
-        if self.lines.get(&owner).map(|line| line.stand) == Some(Stand::Share) {
+        if self
+            .address_queues
+            .get(&owner)
+            .map(|address_queue| address_queue.stand)
+            == Some(Stand::Share)
+        {
             self.take_turn(owner);
         }
         self.wake_site(owner);
@@ -130,13 +136,13 @@ impl Waiting {
     pub fn next(&mut self, limit: impl Fn(&Message) -> Option<Limit>) -> Option<Waiter> {
         self.whole = false;
         while let Some((_, &owner)) = self.round.first_key_value() {
-            let Some(line) = self.lines.get_mut(&owner) else {
-                debug_assert!(false, "who is in the round has a line");
+            let Some(address_queue) = self.address_queues.get_mut(&owner) else {
+                debug_assert!(false, "who is in the round has a address_queue");
                 self.round.pop_first();
                 continue;
             };
-            let Some(entry) = line.waiters.first_entry() else {
-                debug_assert!(false, "a line is not empty");
+            let Some(entry) = address_queue.waiters.first_entry() else {
+                debug_assert!(false, "a address_queue is not empty");
                 self.end_if_empty(owner);
                 continue;
             };
@@ -166,7 +172,7 @@ impl Waiting {
                 }
                 None => {
                     let waiter = entry.remove();
-                    line.parked = None;
+                    address_queue.parked = None;
                     self.take_turn(owner);
                     self.end_if_empty(owner);
                     self.places.remove(&waiter.place);
@@ -190,11 +196,11 @@ impl Waiting {
         for (ticket, waiter) in held {
             self.line_up(ticket, waiter);
         }
-        let mut owners: Vec<_> = self.lines.keys().copied().collect();
+        let mut owners: Vec<_> = self.address_queues.keys().copied().collect();
         // The order of a map is chance.
         owners.sort_unstable();
         for owner in owners {
-            if !matches!(self.lines.get(&owner), Some(line) if matches!(line.stand, Stand::Round(_)))
+            if !matches!(self.address_queues.get(&owner), Some(address_queue) if matches!(address_queue.stand, Stand::Round(_)))
             {
                 self.take_turn(owner);
             }
@@ -208,52 +214,52 @@ impl Waiting {
 
     fn line_up(&mut self, ticket: u64, waiter: Waiter) {
         let owner = waiter.message.address;
-        if let Some(line) = self.lines.get_mut(&owner) {
-            // It waits for what the line waits for.
-            line.waiters.insert(ticket, waiter);
+        if let Some(address_queue) = self.address_queues.get_mut(&owner) {
+            // It waits for what the queue waits for.
+            address_queue.waiters.insert(ticket, waiter);
             return;
         }
-        let line = Line {
+        let address_queue = AddressQueue {
             waiters: BTreeMap::from([(ticket, waiter)]),
             stand: Stand::Share,
             parked: None,
         };
-        self.lines.insert(owner, line);
+        self.address_queues.insert(owner, address_queue);
         self.take_turn(owner);
     }
 
-    /// The line has a turn, behind all who have one.
+    /// The queue has a turn, behind all who have one.
     fn take_turn(&mut self, owner: Owner) {
         let turn = self.number();
         self.stop(owner, Stand::Round(turn));
         self.round.insert(turn, owner);
     }
 
-    /// The line waits for its /48 to have room.
+    /// The queue waits for its /48 to have room.
     fn park(&mut self, owner: Owner) {
         self.stop(owner, Stand::Site);
         let number = self.number();
         if let Some(address) = owner
             && let Some(site) = address.site()
-            && let Some(line) = self.lines.get_mut(&owner)
+            && let Some(address_queue) = self.address_queues.get_mut(&owner)
         {
-            let place = *line.parked.get_or_insert(number);
+            let place = *address_queue.parked.get_or_insert(number);
             self.parked.insert((site, place), address);
         }
     }
 
-    /// The line stands nowhere now, and is about to stand there.
+    /// The queue stands nowhere now, and is about to stand there.
     fn stop(&mut self, owner: Owner, next: Stand) {
-        let Some(line) = self.lines.get_mut(&owner) else {
+        let Some(address_queue) = self.address_queues.get_mut(&owner) else {
             return;
         };
-        match std::mem::replace(&mut line.stand, next) {
+        match std::mem::replace(&mut address_queue.stand, next) {
             Stand::Round(turn) => {
                 self.round.remove(&turn);
             }
             Stand::Site => {
                 let site = owner.and_then(AddressKey::site);
-                if let (Some(site), Some(place)) = (site, line.parked) {
+                if let (Some(site), Some(place)) = (site, address_queue.parked) {
                     self.parked.remove(&(site, place));
                 }
             }
@@ -272,12 +278,12 @@ impl Waiting {
         }
     }
 
-    /// Nothing is kept of an address whose last waiter left its line.
+    /// Nothing is kept of an address whose last waiter left its queue.
     fn end_if_empty(&mut self, owner: Owner) {
-        let line = self.lines.get(&owner);
-        if line.is_some_and(|line| line.waiters.is_empty()) {
+        let address_queue = self.address_queues.get(&owner);
+        if address_queue.is_some_and(|address_queue| address_queue.waiters.is_empty()) {
             self.stop(owner, Stand::Share);
-            self.lines.remove(&owner);
+            self.address_queues.remove(&owner);
         }
     }
 
@@ -294,7 +300,7 @@ impl Waiting {
     /// Whether nothing is kept of anybody.
     #[cfg(test)]
     pub fn is_bare(&self) -> bool {
-        let indexes = self.lines.len() + self.sessions.len() + self.round.len();
+        let indexes = self.address_queues.len() + self.sessions.len() + self.round.len();
         self.places.len() + indexes + self.parked.len() == 0
     }
 }

@@ -1,7 +1,7 @@
 //! The client's side: requests out, responses in.
 //!
-//! Speaks to the app behind the relay, and for the command line to a running
-//! Chloe. Opens no connection and follows no redirect. Called by the relay and
+//! Speaks to the app behind the webhook, and for the command line to a running
+//! Chloe. Opens no connection and follows no redirect. Called by the webhook and
 //! the command line.
 
 use std::borrow::Cow;

@@ -3,7 +3,7 @@
 //! Decoders take bytes from the start of a message and say how many they used;
 //! they own no bytes. Encoders append to a vector. What is unclear is refused:
 //! no message is understood here that another party could understand
-//! differently. Called by the server, the relay and the command line.
+//! differently. Called by the server, the webhook and the command line.
 
 // In the order in which they may import one another; each group after those above it.
 pub mod error;

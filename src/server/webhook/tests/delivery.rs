@@ -73,8 +73,8 @@ fn an_answer_in_json_comes_back_with_session_and_tag() {
         json: Some("{}".into()),
     };
     assert_eq!(rig.outcomes, [(SessionId(3), 3_000, Ok(answer))]);
-    assert!(rig.callbacks.is_idle());
-    let counters = rig.callbacks.counters();
+    assert!(rig.webhook.is_idle());
+    let counters = rig.webhook.counters();
     assert_eq!((counters.sent, counters.taken), (1, 1));
     assert_eq!((counters.retried, counters.given_up), (0, 0));
 }
@@ -85,7 +85,7 @@ fn a_session_waits_for_its_answer_and_others_do_not() {
     for (session, body) in [(1, "a1"), (1, "a2"), (2, "b1"), (1, "a3"), (2, "b2")] {
         rig.enqueue(session, body).unwrap();
     }
-    assert_eq!(rig.open(), [0, 1], "one lane for each session");
+    assert_eq!(rig.open(), [0, 1], "one upstream for each session");
     rig.accept(0);
     rig.accept(1);
     assert_eq!((rig.body(0), rig.body(1)), ("a1".into(), "b1".into()));
@@ -100,7 +100,10 @@ fn a_session_waits_for_its_answer_and_others_do_not() {
 
 #[test]
 fn sessions_take_turns_when_lanes_are_few() {
-    let mut rig = Rig::new(crate::server::webhook::CallbackLimits { lanes: 1, ..LIMITS });
+    let mut rig = Rig::new(crate::server::webhook::WebhookLimits {
+        connections: 1,
+        ..LIMITS
+    });
     for (session, body) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (3, "c1")] {
         rig.enqueue(session, body).unwrap();
     }
@@ -128,7 +131,7 @@ fn a_lane_is_used_again_and_closed_when_nobody_needs_it() {
     assert_eq!(rig.open(), [0]);
     rig.advance(1);
     assert!(rig.open().is_empty());
-    assert_eq!(rig.callbacks.poll_timeout(), None);
+    assert_eq!(rig.webhook.poll_timeout(), None);
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn answers_of_every_framing_end_and_say_whether_the_lane_goes_on() {
             rig.enqueue(1, "a").unwrap();
             rig.accept(0);
             for part in answer.as_bytes().chunks(step) {
-                // Bytes behind an answer close the lane, whether they come with it or later.
+                // Bytes behind an answer close the connection, whether they come with it or later.
                 if rig.sockets[0].is_some() {
                     rig.answer(0, std::str::from_utf8(part).unwrap());
                 }
@@ -209,27 +212,27 @@ fn draining_finishes_what_is_queued_and_closes_the_lanes() {
     rig.enqueue(1, "a").unwrap();
     rig.enqueue(1, "b").unwrap();
     rig.accept(0);
-    rig.callbacks.drain();
+    rig.webhook.drain();
     rig.pump();
     assert!(rig.enqueue(2, "c").is_err());
-    assert_eq!((rig.open(), rig.callbacks.is_idle()), (vec![0], false));
+    assert_eq!((rig.open(), rig.webhook.is_idle()), (vec![0], false));
     rig.answer(0, OK);
     rig.answer(0, OK);
     assert_eq!(rig.results(), [taken(204), taken(204)]);
-    assert!(rig.callbacks.is_idle() && rig.open().is_empty());
-    assert_eq!(rig.callbacks.poll_timeout(), None);
+    assert!(rig.webhook.is_idle() && rig.open().is_empty());
+    assert_eq!(rig.webhook.poll_timeout(), None);
 
     let mut idle = Rig::new(LIMITS);
     idle.enqueue(1, "a").unwrap();
     idle.accept(0);
     idle.answer(0, OK);
-    idle.callbacks.drain();
+    idle.webhook.drain();
     idle.pump();
     assert!(idle.open().is_empty());
 }
 
 #[test]
-fn what_is_kept_is_finished_by_the_next_relay_in_order_with_the_same_ids() {
+fn what_is_kept_is_finished_by_the_next_process_in_order_with_the_same_ids() {
     let mut rig = Rig::new(LIMITS);
     for (session, body) in [(1, "a"), (1, "b"), (2, "c")] {
         rig.enqueue(session, body).unwrap();
@@ -238,16 +241,16 @@ fn what_is_kept_is_finished_by_the_next_relay_in_order_with_the_same_ids() {
     rig.accept(1);
     let out = rig.request(0).unwrap();
     assert_eq!((out.body.as_str(), rig.body(1).as_str()), ("a", "c"));
-    rig.callbacks.keep();
+    rig.webhook.keep();
     rig.answer(1, OK);
     assert!(rig.enqueue(3, "late").is_err());
     assert_eq!(rig.open(), [0, 1], "what is out is waited for");
-    assert!(!rig.callbacks.is_idle());
-    rig.callbacks.abandon(rig.now);
+    assert!(!rig.webhook.is_idle());
+    rig.webhook.abandon(rig.now);
     rig.pump();
-    assert!(rig.callbacks.is_idle() && rig.open().is_empty());
+    assert!(rig.webhook.is_idle() && rig.open().is_empty());
     assert_eq!(rig.results(), [taken(204)], "nobody is told a lie");
-    let bytes = record::written(|out| rig.callbacks.save(rig.now, out));
+    let bytes = record::written(|out| rig.webhook.save(rig.now, out));
 
     let mut next = Rig::new(LIMITS);
     next.now = next.now.plus(1_000);
@@ -259,12 +262,12 @@ fn what_is_kept_is_finished_by_the_next_relay_in_order_with_the_same_ids() {
     next.answer(0, OK);
     assert_eq!(next.body(0), "b");
     next.answer(0, OK);
-    assert!(next.callbacks.is_idle());
+    assert!(next.webhook.is_idle());
 
     for cut in 0..bytes.len() {
         let mut none = Rig::new(LIMITS);
         assert_eq!(restore(&mut none, &bytes[..cut]), Err(Damaged));
-        assert!(none.callbacks.is_idle());
+        assert!(none.webhook.is_idle());
     }
 }
 
@@ -278,11 +281,11 @@ fn what_is_answered_as_far_as_the_status_is_not_kept() {
     rig.accept(1);
     rig.answer(0, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nso f");
     rig.answer(1, "HTTP/1.1 503 Oh\r\nContent-Length: 9\r\n\r\nso f");
-    rig.callbacks.keep();
-    rig.callbacks.abandon(rig.now);
+    rig.webhook.keep();
+    rig.webhook.abandon(rig.now);
     rig.pump();
     assert_eq!(rig.results(), [taken(200)]);
-    let bytes = record::written(|out| rig.callbacks.save(rig.now, out));
+    let bytes = record::written(|out| rig.webhook.save(rig.now, out));
     let mut next = Rig::new(LIMITS);
     assert_eq!(restore(&mut next, &bytes), Ok(1));
 }
@@ -291,23 +294,23 @@ fn what_is_answered_as_far_as_the_status_is_not_kept() {
 fn a_kept_message_is_given_up_at_its_old_age() {
     let mut rig = Rig::new(LIMITS);
     rig.enqueue(1, "a").unwrap();
-    let bytes = record::written(|out| rig.callbacks.save(rig.now, out));
+    let bytes = record::written(|out| rig.webhook.save(rig.now, out));
     let mut next = Rig::new(LIMITS);
     next.now = next.now.plus(LIMITS.give_up_ms - 1_000);
     restore(&mut next, &bytes).unwrap();
     next.pump();
     next.refuse(0);
     next.now = next.now.plus(1_000);
-    next.callbacks.handle_timeout(next.now);
+    next.webhook.handle_timeout(next.now);
     next.pump();
-    assert!(next.callbacks.is_idle());
-    assert_eq!(next.callbacks.counters().given_up, 1);
+    assert!(next.webhook.is_idle());
+    assert_eq!(next.webhook.counters().given_up, 1);
 }
 
 /// Takes over what another saved; how many messages it was.
 fn restore(rig: &mut Rig, bytes: &[u8]) -> Result<usize, Damaged> {
     let messages = record::read(bytes, decode_saved)?;
     let count = messages.len();
-    rig.callbacks.restore(rig.now, messages, |_| 0);
+    rig.webhook.restore(rig.now, messages, |_| 0);
     Ok(count)
 }

@@ -1,7 +1,7 @@
 //! The app is down, slow, erring, or closes early.
 
 use super::rig::{LIMITS, OK, Rig, taken};
-use crate::server::webhook::{CallbackLimits, GivenUp};
+use crate::server::webhook::{GivenUp, WebhookLimits};
 
 fn answer_of(status: u16, headers: &str) -> String {
     format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n{headers}\r\n")
@@ -14,7 +14,8 @@ fn addresses_are_tried_in_turn_and_the_one_that_works_is_kept() {
     rig.enqueue(2, "b").unwrap();
     assert_eq!((rig.resolutions, rig.open()), (1, vec![]));
     rig.resolve(&["[::1]:4567", "127.0.0.1:4567"]);
-    let address = |rig: &Rig, lane: usize| rig.sockets[lane].as_ref().unwrap().address.to_string();
+    let address =
+        |rig: &Rig, upstream: usize| rig.sockets[upstream].as_ref().unwrap().address.to_string();
     assert_eq!(address(&rig, 0), "[::1]:4567");
     rig.refuse(0);
     assert_eq!(address(&rig, 0), "127.0.0.1:4567");
@@ -29,7 +30,7 @@ fn addresses_are_tried_in_turn_and_the_one_that_works_is_kept() {
     assert_eq!((rig.body(0), rig.body(1)), ("a".into(), "b".into()));
     rig.enqueue(3, "c").unwrap();
     assert_eq!(address(&rig, 2), "127.0.0.1:4567");
-    assert_eq!((rig.resolutions, rig.callbacks.counters().retried), (1, 0));
+    assert_eq!((rig.resolutions, rig.webhook.counters().retried), (1, 0));
 }
 
 #[test]
@@ -59,8 +60,8 @@ fn an_app_that_is_down_is_asked_by_one_connection_at_a_time_ever_more_rarely() {
         rig.enqueue(session, "a").unwrap();
     }
     assert_eq!(rig.open(), [0, 1, 2]);
-    for lane in 0..3 {
-        rig.refuse(lane);
+    for upstream in 0..3 {
+        rig.refuse(upstream);
     }
     for full_ms in [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000] {
         let waited_ms = rig.advance_to_connect(0);
@@ -119,7 +120,7 @@ fn a_connection_that_is_lost_before_an_answer_is_retried_with_the_same_id() {
         let third = rig.request(0).unwrap();
         assert_eq!(third.body, "b", "{name}");
         assert_ne!(third.webhook_id, first.webhook_id, "{name}");
-        assert_eq!(rig.callbacks.counters().retried, 1, "{name}");
+        assert_eq!(rig.webhook.counters().retried, 1, "{name}");
     }
 }
 
@@ -161,14 +162,14 @@ fn a_stale_connection_is_replaced_at_once_and_is_no_failure() {
         let lose = if by_reset { Rig::reset } else { Rig::finish };
         lose(&mut rig, 0);
         assert_eq!(rig.open(), [0], "at once");
-        assert_eq!(rig.callbacks.counters().retried, 0);
+        assert_eq!(rig.webhook.counters().retried, 0);
         rig.accept(0);
         let again = rig.request(0).unwrap();
         assert_eq!((&*again.body, &again.webhook_id), ("b", &id));
         // On a new connection the same is a failure.
         lose(&mut rig, 0);
         assert!(rig.open().is_empty());
-        assert_eq!(rig.callbacks.counters().retried, 1);
+        assert_eq!(rig.webhook.counters().retried, 1);
         rig.advance_to_connect(0);
         rig.accept(0);
         rig.answer(0, OK);
@@ -194,7 +195,7 @@ fn an_idle_lane_that_speaks_or_ends_is_closed_quietly() {
         rig.accept(0);
         rig.answer(0, OK);
         assert_eq!(rig.results(), [taken(204), taken(204)]);
-        assert_eq!(rig.callbacks.counters().retried, 0);
+        assert_eq!(rig.webhook.counters().retried, 0);
     }
 }
 
@@ -212,8 +213,8 @@ fn what_the_app_rejects_is_given_up_at_once_and_holds_up_nothing() {
         rig.body(0);
         rig.answer(0, &answer_of(status, "Location: /elsewhere\r\n"));
         assert_eq!(rig.results(), [Err(expected)]);
-        assert_eq!(rig.body(0), "b", "on the same lane, at once");
-        let counters = rig.callbacks.counters();
+        assert_eq!(rig.body(0), "b", "on the same upstream, at once");
+        let counters = rig.webhook.counters();
         assert_eq!((counters.given_up, counters.retried), (1, 0));
     }
 }
@@ -245,8 +246,8 @@ fn an_app_behind_a_proxy_is_down_when_several_addresses_are_told_so() {
         for session in 1..=3 {
             rig.enqueue(session, "a").unwrap();
         }
-        for (lane, _) in rig.requests() {
-            rig.answer(lane, &answer_of(status, ""));
+        for (upstream, _) in rig.requests() {
+            rig.answer(upstream, &answer_of(status, ""));
         }
         rig.enqueue(4, "b").unwrap();
         assert!(rig.requests().is_empty(), "nobody is served");
@@ -291,15 +292,18 @@ fn retry_after_holds_the_session_and_no_longer_than_the_longest_wait() {
 
 #[test]
 fn calls_for_lanes_that_are_closed_or_never_were_do_nothing() {
-    let mut rig = Rig::new(CallbackLimits { lanes: 0, ..LIMITS });
-    for lane in [0, 1, 99] {
+    let mut rig = Rig::new(WebhookLimits {
+        connections: 0,
+        ..LIMITS
+    });
+    for upstream in [0, 1, 99] {
         let now = rig.now;
-        rig.callbacks.handle_connected(now, lane, Ok(()));
-        rig.callbacks
-            .handle_received(now, lane, b"HTTP/1.1 200 OK\r\n");
-        rig.callbacks.handle_finished(now, lane);
-        rig.callbacks.handle_closed(now, lane);
-        assert!(rig.callbacks.transmit(lane, &mut Vec::new()).is_ok());
+        rig.webhook.handle_connected(now, upstream, Ok(()));
+        rig.webhook
+            .handle_received(now, upstream, b"HTTP/1.1 200 OK\r\n");
+        rig.webhook.handle_finished(now, upstream);
+        rig.webhook.handle_closed(now, upstream);
+        assert!(rig.webhook.transmit(upstream, &mut Vec::new()).is_ok());
     }
-    assert_eq!(rig.callbacks.poll_event(), None);
+    assert_eq!(rig.webhook.poll_event(), None);
 }

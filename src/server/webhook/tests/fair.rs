@@ -2,11 +2,11 @@
 //! must not notice.
 
 use super::rig::{LIMITS, OK, Rig, of, taken};
-use crate::server::webhook::CallbackLimits;
+use crate::server::webhook::WebhookLimits;
 
 /// As by default.
-const LARGE: CallbackLimits = CallbackLimits {
-    lanes: 32,
+const LARGE: WebhookLimits = WebhookLimits {
+    connections: 32,
     queue_messages: 10_000,
     queue_bytes: 16 << 20,
     ..LIMITS
@@ -24,14 +24,15 @@ fn answer_of(status: u16, headers: &str) -> String {
 fn goes_through(rig: &mut Rig, body: &str) {
     assert!(rig.say(OTHER, 1_000, body));
     let asked = rig.requests();
-    let lane = asked.iter().find(|(_, asked)| asked == body);
-    let (lane, _) = lane.unwrap_or_else(|| panic!("{body} does not get through: {asked:?}"));
-    rig.answer(*lane, OK);
+    let upstream = asked.iter().find(|(_, asked)| asked == body);
+    let (upstream, _) =
+        upstream.unwrap_or_else(|| panic!("{body} does not get through: {asked:?}"));
+    rig.answer(*upstream, OK);
 }
 
 #[test]
 fn a_session_has_its_share_and_what_waits_comes_in_order() {
-    let limits = CallbackLimits {
+    let limits = WebhookLimits {
         session_messages: 4,
         ..LARGE
     };
@@ -40,7 +41,7 @@ fn a_session_has_its_share_and_what_waits_comes_in_order() {
         assert!(rig.say(HOSTILE, 1, &number.to_string()));
     }
     assert!(!rig.say(HOSTILE, 1, "4"));
-    assert_eq!(rig.callbacks.waiting(), 1);
+    assert_eq!(rig.webhook.waiting(), 1);
     assert!(rig.enqueue(1, "refused").is_err(), "it would overtake");
     goes_through(&mut rig, "other");
     let mut seen = vec!["0".to_owned()];
@@ -54,7 +55,7 @@ fn a_session_has_its_share_and_what_waits_comes_in_order() {
             assert!(!rig.say(HOSTILE, 1, &next.to_string()), "four are queued");
             next += 1;
         }
-        assert_eq!(rig.callbacks.queued(), 4);
+        assert_eq!(rig.webhook.queued(), 4);
     }
     let expected: Vec<_> = (0..20).map(|number| number.to_string()).collect();
     assert_eq!(seen, expected);
@@ -66,7 +67,7 @@ fn an_address_has_a_tenth_however_many_its_sessions() {
     let mut queued = 0;
     for session in 0..200 {
         for number in 0..64 {
-            match rig.callbacks.waiting() > session {
+            match rig.webhook.waiting() > session {
                 true => break,
                 false => {
                     queued += usize::from(rig.say(HOSTILE, session as u128, &number.to_string()))
@@ -74,27 +75,27 @@ fn an_address_has_a_tenth_however_many_its_sessions() {
             }
         }
     }
-    assert_eq!((queued, rig.callbacks.queued()), (1_000, 1_000));
-    assert!(rig.callbacks.waiting() > 150, "each with one message");
+    assert_eq!((queued, rig.webhook.queued()), (1_000, 1_000));
+    assert!(rig.webhook.waiting() > 150, "each with one message");
     goes_through(&mut rig, "other");
     // Room goes to those who wait, one after the other.
-    let waiting = rig.callbacks.waiting();
-    for lane in rig.open() {
-        rig.answer(lane, OK);
+    let waiting = rig.webhook.waiting();
+    for upstream in rig.open() {
+        rig.answer(upstream, OK);
     }
-    assert_eq!(rig.callbacks.queued(), 1_000);
-    assert!(rig.callbacks.waiting() < waiting);
+    assert_eq!(rig.webhook.queued(), 1_000);
+    assert!(rig.webhook.waiting() < waiting);
     for session in 0..200 {
-        rig.callbacks.forget(rig.now, session);
+        rig.webhook.forget(rig.now, session);
     }
-    assert_eq!(rig.callbacks.waiting(), 0);
+    assert_eq!(rig.webhook.waiting(), 0);
 }
 
 #[test]
 fn when_the_whole_is_full_addresses_take_turns() {
-    let mut rig = Rig::new(CallbackLimits {
+    let mut rig = Rig::new(WebhookLimits {
         queue_messages: 10,
-        lanes: 10,
+        connections: 10,
         ..LIMITS
     });
     for number in 10..20 {
@@ -126,12 +127,15 @@ fn one_that_hangs_on_every_lane_holds_up_nobody_else() {
     }
     let mine = rig.results();
     assert_eq!(mine, vec![taken(204); 100]);
-    assert!(!rig.callbacks.is_idle());
+    assert!(!rig.webhook.is_idle());
 }
 
 #[test]
 fn of_several_that_hang_each_leaves_its_lane_after_a_second() {
-    let mut rig = Rig::new(CallbackLimits { lanes: 4, ..LARGE });
+    let mut rig = Rig::new(WebhookLimits {
+        connections: 4,
+        ..LARGE
+    });
     for number in 10..14 {
         assert!(rig.say(number, number.into(), "hangs"));
     }
@@ -151,15 +155,17 @@ fn of_several_that_hang_each_leaves_its_lane_after_a_second() {
 fn an_app_that_refuses_one_visitor_is_not_down_for_another() {
     type Fail = fn(&mut Rig, usize);
     let fails: [(&str, Fail); 5] = [
-        ("429", |rig, lane| {
-            rig.answer(lane, &answer_of(429, "Retry-After: 600\r\n"))
+        ("429", |rig, upstream| {
+            rig.answer(upstream, &answer_of(429, "Retry-After: 600\r\n"))
         }),
-        ("503", |rig, lane| {
-            rig.answer(lane, &answer_of(503, "Retry-After: 600\r\n"))
+        ("503", |rig, upstream| {
+            rig.answer(upstream, &answer_of(503, "Retry-After: 600\r\n"))
         }),
-        ("closes", |rig, lane| rig.finish(lane)),
-        ("resets", |rig, lane| rig.reset(lane)),
-        ("garbage", |rig, lane| rig.answer(lane, "220 mail\r\n\r\n")),
+        ("closes", |rig, upstream| rig.finish(upstream)),
+        ("resets", |rig, upstream| rig.reset(upstream)),
+        ("garbage", |rig, upstream| {
+            rig.answer(upstream, "220 mail\r\n\r\n")
+        }),
     ];
     for (name, fail) in fails {
         let mut rig = Rig::new(LARGE);
@@ -170,12 +176,12 @@ fn an_app_that_refuses_one_visitor_is_not_down_for_another() {
         for round in 0..300 {
             // The bystander first: its message waits for nothing, at any time.
             assert!(rig.say(OTHER, 1_000, &format!("o{round}")));
-            for (lane, body) in rig.requests() {
+            for (upstream, body) in rig.requests() {
                 match body == "bad" {
-                    true => fail(&mut rig, lane),
+                    true => fail(&mut rig, upstream),
                     false => {
                         sent += 1;
-                        rig.answer(lane, OK);
+                        rig.answer(upstream, OK);
                     }
                 }
             }
@@ -191,7 +197,7 @@ fn this_machines_sessions_are_each_by_itself() {
     let say = |rig: &mut Rig, session: u128, body: &str| {
         let message = super::rig::message(None, session, body);
         let queued = rig
-            .callbacks
+            .webhook
             .enqueue_or_wait(rig.now, message, session as u64);
         rig.pump();
         queued.unwrap()
@@ -202,7 +208,7 @@ fn this_machines_sessions_are_each_by_itself() {
         }
         assert!(!say(&mut rig, session, "too many"));
     }
-    // All lanes hang; a second later another is asked.
+    // All connections hang; a second later another is asked.
     rig.requests();
     assert!(say(&mut rig, 1_000, "other"));
     rig.advance(1_000);
@@ -225,34 +231,34 @@ fn a_long_retry_after_kills_nothing_of_an_app_that_is_well_again() {
     }
     let mut first = true;
     for _ in 0..400 {
-        for (lane, _) in rig.requests() {
+        for (upstream, _) in rig.requests() {
             match std::mem::take(&mut first) {
-                true => rig.answer(lane, &answer_of(503, "Retry-After: 600\r\n")),
-                false => rig.answer(lane, OK),
+                true => rig.answer(upstream, &answer_of(503, "Retry-After: 600\r\n")),
+                false => rig.answer(upstream, OK),
             }
         }
         rig.advance(50);
     }
     assert_eq!(rig.results(), vec![taken(204); 60]);
-    assert!(rig.callbacks.is_idle());
+    assert!(rig.webhook.is_idle());
 }
 
 #[test]
 fn the_connection_that_a_message_waits_with_may_go() {
-    let mut rig = Rig::new(CallbackLimits {
+    let mut rig = Rig::new(WebhookLimits {
         session_messages: 1,
         ..LARGE
     });
     assert!(rig.say(HOSTILE, 1, "1"));
     assert!(!rig.say(HOSTILE, 1, "2"));
-    rig.callbacks.forget(rig.now, 1);
-    rig.callbacks.forget(rig.now, 77);
+    rig.webhook.forget(rig.now, 1);
+    rig.webhook.forget(rig.now, 77);
     rig.pump();
-    assert_eq!((rig.callbacks.waiting(), &*rig.dropped), (0, &[1_002][..]));
+    assert_eq!((rig.webhook.waiting(), &*rig.dropped), (0, &[1_002][..]));
     // What waits when Chloe is about to stop is kept.
     assert!(!rig.say(HOSTILE, 1, "3"));
-    rig.callbacks.leave(rig.now);
+    rig.webhook.leave(rig.now);
     rig.pump();
-    assert_eq!((&*rig.queued, rig.callbacks.queued()), (&[1][..], 2));
+    assert_eq!((&*rig.queued, rig.webhook.queued()), (&[1][..], 2));
     assert!(of(HOSTILE).is_some());
 }

@@ -1,11 +1,11 @@
 //! Every queue and wait has an end.
 
 use super::rig::{LIMITS, OK, Rig};
-use crate::server::webhook::{CallbackLimits, Failure, GivenUp, Refused};
+use crate::server::webhook::{Failure, GivenUp, Refused, WebhookLimits};
 
 #[test]
 fn the_queue_is_bounded_in_messages_and_what_is_out_counts() {
-    let mut rig = Rig::new(CallbackLimits {
+    let mut rig = Rig::new(WebhookLimits {
         queue_messages: 3,
         ..LIMITS
     });
@@ -13,7 +13,7 @@ fn the_queue_is_bounded_in_messages_and_what_is_out_counts() {
         rig.enqueue(session, "x").unwrap();
     }
     assert_eq!(rig.enqueue(4, "x"), Err(Refused::Full));
-    assert_eq!(rig.callbacks.counters().refused, 1);
+    assert_eq!(rig.webhook.counters().refused, 1);
     rig.accept(0);
     assert_eq!(rig.enqueue(4, "x"), Err(Refused::Full));
     rig.answer(0, OK);
@@ -23,7 +23,7 @@ fn the_queue_is_bounded_in_messages_and_what_is_out_counts() {
 
 #[test]
 fn the_queue_is_bounded_in_bytes_and_the_only_message_is_never_too_long() {
-    let mut rig = Rig::new(CallbackLimits {
+    let mut rig = Rig::new(WebhookLimits {
         queue_bytes: 10_000,
         ..LIMITS
     });
@@ -42,7 +42,7 @@ fn the_queue_is_bounded_in_bytes_and_the_only_message_is_never_too_long() {
 
 #[test]
 fn a_message_is_given_up_by_age_and_the_next_of_its_session_goes_on() {
-    let mut rig = Rig::new(CallbackLimits {
+    let mut rig = Rig::new(WebhookLimits {
         give_up_ms: 1_000,
         ..LIMITS
     });
@@ -62,13 +62,13 @@ fn a_message_is_given_up_by_age_and_the_next_of_its_session_goes_on() {
     assert!((3..=5).contains(&attempts), "{attempts}");
     let last = Some(Failure::Status(500));
     assert_eq!(rig.results(), [Err(GivenUp::TooOld { last })]);
-    assert_eq!(rig.callbacks.counters().given_up, 1);
+    assert_eq!(rig.webhook.counters().given_up, 1);
     assert_eq!(rig.body(0), "young");
 }
 
 #[test]
 fn a_message_that_never_had_its_turn_is_kept_for_twice_as_long() {
-    let mut rig = Rig::new(CallbackLimits {
+    let mut rig = Rig::new(WebhookLimits {
         timeout_ms: 900_000,
         ..LIMITS
     });
@@ -80,7 +80,7 @@ fn a_message_that_never_had_its_turn_is_kept_for_twice_as_long() {
     rig.advance(1);
     assert_eq!(rig.results(), [Err(GivenUp::TooOld { last: None })]);
     assert_eq!(
-        rig.callbacks.queued(),
+        rig.webhook.queued(),
         1,
         "the one that is out may still be taken"
     );
@@ -97,9 +97,9 @@ fn what_waits_is_tried_before_it_is_given_up() {
     }
     // The first is refused until it is too old; then the app is well.
     while rig.outcomes.is_empty() {
-        for (lane, body) in rig.requests() {
+        for (upstream, body) in rig.requests() {
             assert_eq!(body, "bad");
-            rig.answer(lane, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+            rig.answer(upstream, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
         }
         rig.advance(50);
     }
@@ -131,13 +131,13 @@ fn abandoning_gives_everything_up_and_closes_everything() {
         rig.enqueue(session, "b").unwrap();
     }
     rig.accept(0);
-    rig.callbacks.drain();
-    rig.callbacks.abandon(rig.now);
+    rig.webhook.drain();
+    rig.webhook.abandon(rig.now);
     rig.pump();
     assert_eq!(rig.results(), vec![Err(GivenUp::Stopped); 10]);
-    assert!(rig.open().is_empty() && rig.callbacks.is_idle());
-    assert_eq!(rig.callbacks.counters().given_up, 10);
-    assert_eq!(rig.callbacks.poll_timeout(), None);
+    assert!(rig.open().is_empty() && rig.webhook.is_idle());
+    assert_eq!(rig.webhook.counters().given_up, 10);
+    assert_eq!(rig.webhook.poll_timeout(), None);
     assert_eq!(rig.enqueue(1, "late"), Err(Refused::Stopping));
 }
 

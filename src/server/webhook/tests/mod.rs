@@ -1,4 +1,4 @@
-//! The relay against an app that is played by hand, on a clock moved by hand.
+//! The webhook against an app that is played by hand, on a clock moved by hand.
 
 mod delivery;
 mod failures;

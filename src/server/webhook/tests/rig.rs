@@ -1,7 +1,7 @@
-//! Sockets, resolver and clock of the relay, played by hand.
+//! Sockets, resolver and clock of the webhook, played by hand.
 //!
-//! Checks with every event that the relay keeps its side: one resolution at a
-//! time, no second socket on a lane, nothing written to a socket that is not
+//! Checks with every event that the webhook keeps its side: one resolution at a
+//! time, no second socket on a connection, nothing written to a socket that is not
 //! connected, no timeout that stands still.
 
 use std::io;
@@ -13,14 +13,14 @@ use crate::base::outbox::Written;
 use crate::base::random::Random;
 use crate::base::time::Time;
 use crate::server::webhook::{
-    Answer, CallbackLimits, Callbacks, Event, GivenUp, Message, Refused, Signing,
+    Answer, Event, GivenUp, Message, Refused, Signing, Webhook, WebhookLimits,
 };
 use crate::wire::http::{Decoded, HttpLimits, RequestDecoder};
 use crate::wire::signature::Secret;
 use crate::wire::url::HttpUrl;
 
-pub const LIMITS: CallbackLimits = CallbackLimits {
-    lanes: 3,
+pub const LIMITS: WebhookLimits = WebhookLimits {
+    connections: 3,
     queue_messages: 100,
     queue_bytes: 100_000,
     session_messages: 64,
@@ -83,7 +83,7 @@ impl io::Write for Narrow<'_> {
 pub type Outcome = (SessionId, u64, Result<Answer, GivenUp>);
 
 pub struct Rig {
-    pub callbacks: Callbacks,
+    pub webhook: Webhook,
     pub now: Time,
     pub sockets: Vec<Option<Socket>>,
     pub resolving: bool,
@@ -97,27 +97,27 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Whether nothing is left of anything, but for lanes.
+    /// Whether nothing is left of anything, but for connections.
     pub fn is_bare(&self) -> bool {
-        let mut counts = self.callbacks.counts().into_iter();
-        counts.all(|(name, count)| count == 0 || name == "relay_lanes")
+        let mut counts = self.webhook.counts().into_iter();
+        counts.all(|(name, count)| count == 0 || name == "webhook_connections")
     }
 
-    /// A relay to an address that needs no resolving.
-    pub fn new(limits: CallbackLimits) -> Rig {
+    /// A webhook to an address that needs no resolving.
+    pub fn new(limits: WebhookLimits) -> Rig {
         Rig::to("http://127.0.0.1:4567/updates?x=1", None, limits)
     }
 
-    pub fn to(url: &str, secret: Option<&str>, limits: CallbackLimits) -> Rig {
+    pub fn to(url: &str, secret: Option<&str>, limits: WebhookLimits) -> Rig {
         Rig::signing(url, secret, false, limits)
     }
 
-    pub fn signing(url: &str, secret: Option<&str>, md5: bool, limits: CallbackLimits) -> Rig {
+    pub fn signing(url: &str, secret: Option<&str>, md5: bool, limits: WebhookLimits) -> Rig {
         let secret = secret.and_then(Secret::new);
         let signing = secret.map(|secret| Signing { secret, md5 });
         let random = Random::new([9; 32]);
         Rig {
-            callbacks: Callbacks::new(HttpUrl::parse(url).unwrap(), signing, limits, random),
+            webhook: Webhook::new(HttpUrl::parse(url).unwrap(), signing, limits, random),
             now: Time {
                 ms: 1_000,
                 unix_ms: 1_700_000_000_500,
@@ -134,7 +134,7 @@ impl Rig {
 
     pub fn enqueue(&mut self, session: u128, body: &str) -> Result<(), Refused> {
         let message = message(address(session), session, body);
-        let queued = self.callbacks.enqueue(self.now, message);
+        let queued = self.webhook.enqueue(self.now, message);
         self.pump();
         queued
     }
@@ -144,29 +144,29 @@ impl Rig {
     pub fn say(&mut self, number: u8, session: u128, body: &str) -> bool {
         let place = session as u64;
         let message = message(of(number), session, body);
-        let queued = self.callbacks.enqueue_or_wait(self.now, message, place);
+        let queued = self.webhook.enqueue_or_wait(self.now, message, place);
         self.pump();
         queued.unwrap()
     }
 
-    /// The lanes whose socket is not yet connected.
+    /// The connections whose socket is not yet connected.
     pub fn connecting(&self) -> Vec<usize> {
         let open = self.open();
-        let is_new = |&lane: &usize| !self.sockets[lane].as_ref().unwrap().connected;
+        let is_new = |&upstream: &usize| !self.sockets[upstream].as_ref().unwrap().connected;
         open.into_iter().filter(is_new).collect()
     }
 
-    /// Connects all that want it, and takes the requests: by lane, with their bodies.
+    /// Connects all that want it, and takes the requests: by connection, with their bodies.
     pub fn requests(&mut self) -> Vec<(usize, String)> {
         let mut all = Vec::new();
         loop {
-            for lane in self.connecting() {
-                self.accept(lane);
+            for upstream in self.connecting() {
+                self.accept(upstream);
             }
             let before = all.len();
-            for lane in self.open() {
-                if let Some(request) = self.request(lane) {
-                    all.push((lane, request.body));
+            for upstream in self.open() {
+                if let Some(request) = self.request(upstream) {
+                    all.push((upstream, request.body));
                 }
             }
             if all.len() == before {
@@ -175,31 +175,31 @@ impl Rig {
         }
     }
 
-    /// Carries out what the relay wants.
+    /// Carries out what the webhook wants.
     pub fn pump(&mut self) {
-        while let Some(event) = self.callbacks.poll_event() {
+        while let Some(event) = self.webhook.poll_event() {
             match event {
                 Event::Resolve { .. } => {
                     assert!(!self.resolving, "one resolution at a time");
                     self.resolving = true;
                     self.resolutions += 1;
                 }
-                Event::Connect { lane, address } => {
+                Event::Connect { upstream, address } => {
                     let socket = Socket {
                         address,
                         connected: false,
                         blocked: false,
                         bytes: Vec::new(),
                     };
-                    let before = self.sockets[lane].replace(socket);
-                    assert!(before.is_none(), "lane {lane} had a socket");
+                    let before = self.sockets[upstream].replace(socket);
+                    assert!(before.is_none(), "upstream {upstream} had a socket");
                 }
-                Event::Close { lane } => {
-                    let socket = self.sockets[lane].take();
-                    assert!(socket.is_some(), "lane {lane} had no socket");
+                Event::Close { upstream } => {
+                    let socket = self.sockets[upstream].take();
+                    assert!(socket.is_some(), "upstream {upstream} had no socket");
                 }
-                Event::Transmit { lane } => self.transmit(lane),
-                Event::Outcome {
+                Event::Transmit { upstream } => self.transmit(upstream),
+                Event::Completed {
                     session,
                     tag,
                     result,
@@ -210,14 +210,16 @@ impl Rig {
         }
     }
 
-    pub fn transmit(&mut self, lane: usize) {
-        let socket = self.sockets[lane].as_mut().expect("a socket to write to");
+    pub fn transmit(&mut self, upstream: usize) {
+        let socket = self.sockets[upstream]
+            .as_mut()
+            .expect("a socket to write to");
         assert!(socket.connected);
         let mut writer = Narrow {
             bytes: &mut socket.bytes,
             room: self.room,
         };
-        let written = self.callbacks.transmit(lane, &mut writer).unwrap();
+        let written = self.webhook.transmit(upstream, &mut writer).unwrap();
         socket.blocked = written == Written::Blocked;
     }
 
@@ -225,45 +227,45 @@ impl Rig {
         assert!(self.resolving);
         self.resolving = false;
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
-        self.callbacks.handle_resolved(self.now, Ok(addresses));
+        self.webhook.handle_resolved(self.now, Ok(addresses));
         self.pump();
     }
 
-    pub fn accept(&mut self, lane: usize) {
-        self.sockets[lane].as_mut().unwrap().connected = true;
-        self.callbacks.handle_connected(self.now, lane, Ok(()));
+    pub fn accept(&mut self, upstream: usize) {
+        self.sockets[upstream].as_mut().unwrap().connected = true;
+        self.webhook.handle_connected(self.now, upstream, Ok(()));
         self.pump();
     }
 
-    pub fn refuse(&mut self, lane: usize) {
-        let socket = self.sockets[lane].take().unwrap();
+    pub fn refuse(&mut self, upstream: usize) {
+        let socket = self.sockets[upstream].take().unwrap();
         assert!(!socket.connected);
         let error = Err(io::ErrorKind::ConnectionRefused);
-        self.callbacks.handle_connected(self.now, lane, error);
+        self.webhook.handle_connected(self.now, upstream, error);
         self.pump();
     }
 
-    pub fn answer(&mut self, lane: usize, bytes: &str) {
-        self.callbacks
-            .handle_received(self.now, lane, bytes.as_bytes());
+    pub fn answer(&mut self, upstream: usize, bytes: &str) {
+        self.webhook
+            .handle_received(self.now, upstream, bytes.as_bytes());
         self.pump();
     }
 
     /// The app closes in order.
-    pub fn finish(&mut self, lane: usize) {
-        self.callbacks.handle_finished(self.now, lane);
+    pub fn finish(&mut self, upstream: usize) {
+        self.webhook.handle_finished(self.now, upstream);
         self.pump();
     }
 
-    pub fn reset(&mut self, lane: usize) {
-        self.sockets[lane].take().unwrap();
-        self.callbacks.handle_closed(self.now, lane);
+    pub fn reset(&mut self, upstream: usize) {
+        self.sockets[upstream].take().unwrap();
+        self.webhook.handle_closed(self.now, upstream);
         self.pump();
     }
 
-    /// The whole request that has arrived on `lane`, taken out.
-    pub fn request(&mut self, lane: usize) -> Option<Received> {
-        let bytes = &mut self.sockets[lane].as_mut()?.bytes;
+    /// The whole request that has arrived on `upstream`, taken out.
+    pub fn request(&mut self, upstream: usize) -> Option<Received> {
+        let bytes = &mut self.sockets[upstream].as_mut()?.bytes;
         let (consumed, received) = {
             let mut decoder = RequestDecoder::default();
             let decoded = decoder.decode(bytes, &HttpLimits::default()).unwrap();
@@ -282,21 +284,21 @@ impl Rig {
         Some(received)
     }
 
-    /// The body of the request that must have arrived on `lane`.
-    pub fn body(&mut self, lane: usize) -> String {
-        self.request(lane).expect("a whole request").body
+    /// The body of the request that must have arrived on `upstream`.
+    pub fn body(&mut self, upstream: usize) -> String {
+        self.request(upstream).expect("a whole request").body
     }
 
     /// Moves the clock on, stopping at each timeout on the way.
     pub fn advance(&mut self, delta_ms: u64) {
         let end_ms = self.now.ms + delta_ms;
-        while let Some(at_ms) = self.callbacks.poll_timeout()
+        while let Some(at_ms) = self.webhook.poll_timeout()
             && at_ms <= end_ms
         {
             self.now = self.now.plus(at_ms.saturating_sub(self.now.ms));
-            self.callbacks.handle_timeout(self.now);
+            self.webhook.handle_timeout(self.now);
             self.pump();
-            let next_ms = self.callbacks.poll_timeout();
+            let next_ms = self.webhook.poll_timeout();
             assert!(
                 next_ms.is_none_or(|next_ms| next_ms > self.now.ms),
                 "the timeout at {} stands still",
@@ -306,20 +308,20 @@ impl Rig {
         self.now = self.now.plus(end_ms - self.now.ms);
     }
 
-    /// Moves the clock on until `lane` wants to connect; how long that took.
-    pub fn advance_to_connect(&mut self, lane: usize) -> u64 {
+    /// Moves the clock on until `upstream` wants to connect; how long that took.
+    pub fn advance_to_connect(&mut self, upstream: usize) -> u64 {
         let start_ms = self.now.ms;
-        while self.sockets[lane].is_none() {
-            let at_ms = self.callbacks.poll_timeout().expect("something is due");
+        while self.sockets[upstream].is_none() {
+            let at_ms = self.webhook.poll_timeout().expect("something is due");
             self.advance(at_ms.saturating_sub(self.now.ms));
         }
         self.now.ms - start_ms
     }
 
-    /// The lanes that have a socket.
+    /// The connections that have a socket.
     pub fn open(&self) -> Vec<usize> {
         (0..self.sockets.len())
-            .filter(|&lane| self.sockets[lane].is_some())
+            .filter(|&upstream| self.sockets[upstream].is_some())
             .collect()
     }
 

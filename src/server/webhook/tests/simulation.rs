@@ -1,12 +1,12 @@
 //! Seeded runs against an app that does whatever chance tells it, checked by a
 //! shadow model: each message is decided once, in its session's order, and
-//! comes twice only if the relay could not know that it had come.
+//! comes twice only if the webhook could not know that it had come.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::rig::{LIMITS, Rig};
 use crate::base::random::Random;
-use crate::server::webhook::{CallbackLimits, Counters, GivenUp};
+use crate::server::webhook::{Counters, GivenUp, WebhookLimits};
 
 const SESSIONS: u64 = 6;
 
@@ -27,7 +27,7 @@ struct First {
     webhook_id: Option<String>,
     /// What the app has said that decides it.
     decision: Option<Decision>,
-    /// The last request failed, or may have, for all that the relay can know.
+    /// The last request failed, or may have, for all that the webhook can know.
     ambiguous: bool,
     requests: usize,
 }
@@ -42,7 +42,7 @@ struct Simulation {
     rig: Rig,
     chance: Random,
     sessions: HashMap<u128, Session>,
-    /// The session whose request a lane carries, unanswered.
+    /// The session whose request a connection carries, unanswered.
     asked: Vec<Option<u128>>,
     /// 0: the app is well. 100: everything fails.
     trouble_percent: u64,
@@ -53,8 +53,8 @@ impl Simulation {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut chance = Random::new(bytes);
-        let limits = CallbackLimits {
-            lanes: 1 + chance.below(4) as usize,
+        let limits = WebhookLimits {
+            connections: 1 + chance.below(4) as usize,
             queue_messages: 40,
             // Less than that many take with their keeping.
             queue_bytes: 4_000 + chance.below(20_000) as usize,
@@ -87,8 +87,8 @@ impl Simulation {
                 self.rig.resolve(found);
             }
             _ => {
-                let lane = self.chance.below(self.asked.len() as u64) as usize;
-                self.play(lane);
+                let upstream = self.chance.below(self.asked.len() as u64) as usize;
+                self.play(upstream);
             }
         }
         self.rig.room = 1 + self.chance.below(400) as usize;
@@ -106,7 +106,7 @@ impl Simulation {
         if session.held {
             // Its connection is read no further; or it goes.
             if self.chance.below(8) == 0 {
-                self.rig.callbacks.forget(self.rig.now, id as u64);
+                self.rig.webhook.forget(self.rig.now, id as u64);
                 self.rig.pump();
                 let last = session.waiting.pop_back();
                 assert_eq!(Some(session.queued - 1), last);
@@ -130,42 +130,42 @@ impl Simulation {
 
     /// The clock moves to the next timeout at most, so that what it ends is seen.
     fn advance(&mut self, delta_ms: u64) {
-        let due_ms = self.rig.callbacks.poll_timeout().unwrap_or(u64::MAX);
+        let due_ms = self.rig.webhook.poll_timeout().unwrap_or(u64::MAX);
         let until_due_ms = due_ms.saturating_sub(self.rig.now.ms);
         self.rig.advance(delta_ms.min(until_due_ms));
         self.forget_lost_requests();
     }
 
-    /// Something happens to the socket of `lane`.
-    fn play(&mut self, lane: usize) {
+    /// Something happens to the socket of `upstream`.
+    fn play(&mut self, upstream: usize) {
         let trouble = self.in_trouble();
-        let Some(socket) = &self.rig.sockets[lane] else {
+        let Some(socket) = &self.rig.sockets[upstream] else {
             return;
         };
         if !socket.connected {
             if trouble {
-                self.rig.refuse(lane);
+                self.rig.refuse(upstream);
             } else {
-                self.rig.accept(lane);
+                self.rig.accept(upstream);
             }
-        } else if self.rig.sockets[lane].as_ref().unwrap().blocked && !trouble {
-            self.rig.transmit(lane);
-        } else if let Some(session) = self.asked[lane] {
-            self.answer(lane, session, trouble);
-        } else if let Some(request) = self.rig.request(lane) {
+        } else if self.rig.sockets[upstream].as_ref().unwrap().blocked && !trouble {
+            self.rig.transmit(upstream);
+        } else if let Some(session) = self.asked[upstream] {
+            self.answer(upstream, session, trouble);
+        } else if let Some(request) = self.rig.request(upstream) {
             self.take_request(
-                lane,
+                upstream,
                 request.header("X-Chloe-Session").unwrap(),
                 &request.body,
             );
-            self.check_id(lane, request.webhook_id);
+            self.check_id(upstream, request.webhook_id);
         } else if trouble {
-            self.lose(lane);
+            self.lose(upstream);
         }
         self.forget_lost_requests();
     }
 
-    fn take_request(&mut self, lane: usize, session: &str, body: &str) {
+    fn take_request(&mut self, upstream: usize, session: &str, body: &str) {
         let id = u128::from_str_radix(session, 16).unwrap();
         let session = self.sessions.get_mut(&id).unwrap();
         let first = session.waiting.front().map(u64::to_string);
@@ -173,11 +173,11 @@ impl Simulation {
         assert_eq!(session.first.decision, None, "decided, and sent again");
         assert!(!self.asked.contains(&Some(id)), "two out at a time");
         session.first.requests += 1;
-        self.asked[lane] = Some(id);
+        self.asked[upstream] = Some(id);
     }
 
-    fn check_id(&mut self, lane: usize, webhook_id: String) {
-        let session = self.sessions.get_mut(&self.asked[lane].unwrap());
+    fn check_id(&mut self, upstream: usize, webhook_id: String) {
+        let session = self.sessions.get_mut(&self.asked[upstream].unwrap());
         let first = &mut session.unwrap().first;
         if first.requests > 1 {
             assert!(first.ambiguous, "sent again without need");
@@ -187,7 +187,7 @@ impl Simulation {
         first.webhook_id = Some(webhook_id);
     }
 
-    fn answer(&mut self, lane: usize, id: u128, trouble: bool) {
+    fn answer(&mut self, upstream: usize, id: u128, trouble: bool) {
         let choice = self.chance.below(if trouble { 10 } else { 2 });
         let first = &mut self.sessions.get_mut(&id).unwrap().first;
         let taken = [
@@ -204,49 +204,49 @@ impl Simulation {
         match choice {
             0..=2 => {
                 first.decision = Some(Decision::Taken);
-                self.rig.answer(lane, taken[choice as usize]);
-                self.asked[lane] = None;
+                self.rig.answer(upstream, taken[choice as usize]);
+                self.asked[upstream] = None;
             }
             3 => {
                 first.decision = Some(Decision::Rejected);
                 let rejected = "HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n";
-                self.rig.answer(lane, rejected);
-                self.asked[lane] = None;
+                self.rig.answer(upstream, rejected);
+                self.asked[upstream] = None;
             }
             4 => {
                 first.decision = Some(Decision::Taken);
                 self.rig
-                    .answer(lane, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
-                self.lose(lane);
-                self.asked[lane] = None;
+                    .answer(upstream, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+                self.lose(upstream);
+                self.asked[upstream] = None;
             }
             5..=8 => {
                 first.ambiguous = true;
-                self.rig.answer(lane, failed[choice as usize - 5]);
-                self.asked[lane] = None;
+                self.rig.answer(upstream, failed[choice as usize - 5]);
+                self.asked[upstream] = None;
             }
-            _ => self.lose(lane),
+            _ => self.lose(upstream),
         }
     }
 
-    fn lose(&mut self, lane: usize) {
-        // The relay may go on at once on the same lane, so the loss is noted first.
-        if let Some(id) = self.asked[lane].take() {
+    fn lose(&mut self, upstream: usize) {
+        // The webhook may go on at once on the same connection, so the loss is noted first.
+        if let Some(id) = self.asked[upstream].take() {
             self.sessions.get_mut(&id).unwrap().first.ambiguous = true;
         }
         match self.chance.below(2) {
-            0 => self.rig.finish(lane),
-            _ => self.rig.reset(lane),
+            0 => self.rig.finish(upstream),
+            _ => self.rig.reset(upstream),
         }
     }
 
-    /// Requests whose socket is gone by the relay's own doing (a timeout).
+    /// Requests whose socket is gone by the webhook's own doing (a timeout).
     fn forget_lost_requests(&mut self) {
-        for lane in 0..self.asked.len() {
-            let is_gone = self.rig.sockets[lane]
+        for upstream in 0..self.asked.len() {
+            let is_gone = self.rig.sockets[upstream]
                 .as_ref()
                 .is_none_or(|socket| !socket.connected);
-            if is_gone && let Some(id) = self.asked[lane].take() {
+            if is_gone && let Some(id) = self.asked[upstream].take() {
                 self.sessions.get_mut(&id).unwrap().first.ambiguous = true;
             }
         }
@@ -279,7 +279,7 @@ impl Simulation {
         }
         let waiting = self.sessions.values();
         let waiting: usize = waiting.map(|session| session.waiting.len()).sum();
-        let (queued, held) = (self.rig.callbacks.queued(), self.rig.callbacks.waiting());
+        let (queued, held) = (self.rig.webhook.queued(), self.rig.webhook.waiting());
         assert_eq!(queued + held, waiting);
         assert!(queued <= 40 || self.trouble_percent == 0);
         let marked = self.sessions.values().filter(|session| session.held);
@@ -289,27 +289,27 @@ impl Simulation {
     /// The app is well again: all that is left gets through, and nothing stays behind.
     fn finish(&mut self) {
         self.trouble_percent = 0;
-        self.rig.callbacks.leave(self.rig.now);
-        self.rig.callbacks.drain();
+        self.rig.webhook.leave(self.rig.now);
+        self.rig.webhook.drain();
         self.rig.pump();
         for _ in 0..100_000 {
-            if self.rig.callbacks.is_idle() {
+            if self.rig.webhook.is_idle() {
                 break;
             }
             if self.rig.resolving {
                 self.rig.resolve(&["127.0.0.1:4567"]);
             }
-            for lane in 0..self.asked.len() {
-                self.play(lane);
+            for upstream in 0..self.asked.len() {
+                self.play(upstream);
                 self.settle();
             }
             self.advance(100);
             self.settle();
         }
-        assert!(self.rig.callbacks.is_idle(), "all is decided");
-        assert!(self.rig.open().is_empty(), "all lanes are closed");
+        assert!(self.rig.webhook.is_idle(), "all is decided");
+        assert!(self.rig.open().is_empty(), "all connections are closed");
         assert!(self.rig.is_bare());
-        let counters = self.rig.callbacks.counters();
+        let counters = self.rig.webhook.counters();
         let queued: u64 = self.sessions.values().map(|session| session.queued).sum();
         assert_eq!(counters.taken + counters.given_up, queued);
     }
@@ -330,13 +330,13 @@ fn whatever_the_app_does_each_message_is_decided_once_and_in_order() {
             eprintln!("the seed is {seed}");
             std::panic::resume_unwind(panic);
         }
-        let counters = simulation.rig.callbacks.counters();
+        let counters = simulation.rig.webhook.counters();
         total.taken += counters.taken;
         total.retried += counters.retried;
         total.given_up += counters.given_up;
         total.refused += counters.refused;
     }
-    // Chance has shown the relay every side of the app.
+    // Chance has shown the webhook every side of the app.
     assert!(total.taken > 5_000, "{total:?}");
     assert!(total.retried > 1_000, "{total:?}");
     assert!(total.given_up > 500, "{total:?}");

@@ -2,11 +2,11 @@
 
 use super::rig::{LIMITS, OK, Rig, message, of, taken};
 use crate::base::address::AddressKey;
-use crate::server::webhook::CallbackLimits;
+use crate::server::webhook::WebhookLimits;
 
 /// As by default.
-const LARGE: CallbackLimits = CallbackLimits {
-    lanes: 32,
+const LARGE: WebhookLimits = WebhookLimits {
+    connections: 32,
     queue_messages: 10_000,
     queue_bytes: 16 << 20,
     ..LIMITS
@@ -23,7 +23,7 @@ fn network(site: u16, number: u16) -> Option<AddressKey> {
 fn say(rig: &mut Rig, address: Option<AddressKey>, session: u128, body: &str) -> bool {
     let message = message(address, session, body);
     let place = session as u64;
-    let queued = rig.callbacks.enqueue_or_wait(rig.now, message, place);
+    let queued = rig.webhook.enqueue_or_wait(rig.now, message, place);
     rig.pump();
     queued.unwrap()
 }
@@ -36,22 +36,25 @@ fn three_networks_of_one_48_that_fail_are_not_the_app() {
     }
     for round in 0..300 {
         // All that come to the app before the bystander's fail, one after the other.
-        while let [(lane, _), ..] = rig.requests()[..] {
-            rig.finish(lane);
+        while let [(upstream, _), ..] = rig.requests()[..] {
+            rig.finish(upstream);
         }
         let body = format!("o{round}");
         assert!(rig.say(OTHER, 1_000, &body));
         let asked = rig.requests();
         let found = asked.iter().find(|(_, asked)| *asked == body);
-        let (lane, _) = found.unwrap_or_else(|| panic!("{body} waits: {asked:?}"));
-        rig.answer(*lane, OK);
+        let (upstream, _) = found.unwrap_or_else(|| panic!("{body} waits: {asked:?}"));
+        rig.answer(*upstream, OK);
         rig.advance(100);
     }
 }
 
 #[test]
 fn the_networks_of_a_48_have_half_of_the_lanes_together() {
-    let mut rig = Rig::new(CallbackLimits { lanes: 8, ..LARGE });
+    let mut rig = Rig::new(WebhookLimits {
+        connections: 8,
+        ..LARGE
+    });
     for number in 1..=8 {
         assert!(say(&mut rig, network(7, number), number.into(), "hangs"));
     }
@@ -62,7 +65,7 @@ fn the_networks_of_a_48_have_half_of_the_lanes_together() {
     let asked = rig.requests();
     assert_eq!(asked.len(), 4);
     assert!(asked.iter().all(|(_, body)| body == "hangs too"));
-    // All lanes are busy. Those that hang leave them to others, and not to the /48.
+    // All connections are busy. Those that hang leave them to others, and not to the /48.
     assert!(rig.say(OTHER, 1_000, "other"));
     rig.advance(1_000);
     let asked = rig.requests();
@@ -72,7 +75,7 @@ fn the_networks_of_a_48_have_half_of_the_lanes_together() {
 
 #[test]
 fn those_who_wait_for_their_48_come_in_the_order_in_which_they_came() {
-    let mut rig = Rig::new(CallbackLimits {
+    let mut rig = Rig::new(WebhookLimits {
         queue_messages: 100,
         ..LARGE
     });
@@ -93,8 +96,8 @@ fn those_who_wait_for_their_48_come_in_the_order_in_which_they_came() {
     }
     assert!(say(&mut rig, network(8, 1), 1_000, "another /48"));
     for _ in 0..200 {
-        for (lane, _) in rig.requests() {
-            rig.answer(lane, OK);
+        for (upstream, _) in rig.requests() {
+            rig.answer(upstream, OK);
         }
     }
     let came: Vec<u64> = (100..200).rev().chain([500]).chain(501..520).collect();
@@ -104,7 +107,7 @@ fn those_who_wait_for_their_48_come_in_the_order_in_which_they_came() {
 
 #[test]
 fn nothing_stays_of_an_address_whose_only_waiter_left() {
-    let mut rig = Rig::new(CallbackLimits {
+    let mut rig = Rig::new(WebhookLimits {
         session_messages: 1,
         queue_messages: 20,
         ..LARGE
@@ -115,13 +118,13 @@ fn nothing_stays_of_an_address_whose_only_waiter_left() {
     for round in 0..1_000u16 {
         let session = 1_000 + u128::from(round);
         assert!(!say(&mut rig, network(7, round), session, "waits"));
-        rig.callbacks.forget(rig.now, session as u64);
+        rig.webhook.forget(rig.now, session as u64);
     }
-    assert!(rig.callbacks.queue.waits_bare());
+    assert!(rig.webhook.queue.waits_bare());
     // And of one who waits for his own session.
     assert!(!rig.say(1, 0, "waits"));
-    rig.callbacks.forget(rig.now, 0);
-    assert!(rig.callbacks.queue.waits_bare());
+    rig.webhook.forget(rig.now, 0);
+    assert!(rig.webhook.queue.waits_bare());
 }
 
 /// Each of a session's messages has its turn, though those before it hang one after
@@ -136,9 +139,9 @@ fn a_message_is_tried_before_it_dies_while_the_app_answers_anybody() {
     let mut others = 0;
     for round in 0..1_500 {
         assert!(rig.say(OTHER, 1_000, &format!("o{round}")));
-        for (lane, body) in rig.requests() {
+        for (upstream, body) in rig.requests() {
             if body.starts_with('o') {
-                rig.answer(lane, OK);
+                rig.answer(upstream, OK);
                 others += 1;
             } else {
                 tried.insert(body);
