@@ -44,12 +44,12 @@ pub fn serve(core: &mut Core, now: Time) {
             }
             Event::Completed { tag, result, .. } => {
                 if let Some(finished) = dispatch::outcome(core, tag, result) {
-                    tell(core, now, &finished);
+                    notify(core, now, &finished);
                 }
             }
             Event::Dropped { tag } => {
                 if let Some(finished) = dispatch::dropped(core, tag) {
-                    tell(core, now, &finished);
+                    notify(core, now, &finished);
                 }
             }
             Event::Queued { place } => {
@@ -87,7 +87,7 @@ pub fn closed(core: &mut Core, now: Time, upstream: usize) {
 }
 
 /// Tells those who wait for a message what became of it.
-fn tell(core: &mut Core, now: Time, finished: &Finished) {
+fn notify(core: &mut Core, now: Time, finished: &Finished) {
     let (reply, id) = (&finished.reply, Some(&*finished.id));
     if finished.stream
         && let Some(stream) = core.hub.session(finished.session).and_then(|s| s.stream())
