@@ -1,7 +1,7 @@
 //! The webhook within the server: its upstream connections are connections, its outcomes answers.
 //!
 //! What is sent when and how often is `webhook`'s, which knows upstream connections by their
-//! numbers and messages by their tags; who waits for a tag is `dispatch`'s. This
+//! numbers and messages by their tags; who waits for a tag is `commands`'s. This
 //! does what the webhook asks for, and passes on what it has to tell. Called by
 //! the server.
 
@@ -10,7 +10,7 @@ use std::io;
 use crate::base::time::Time;
 
 use super::browser::{polls, stream};
-use super::commands::dispatch;
+use super::commands::messages;
 use super::connection::conn::{Conn, ConnKey, Phase, Role};
 use super::core::{Action, Core};
 use super::routing::router;
@@ -43,12 +43,12 @@ pub fn serve(core: &mut Core, now: Time) {
                 }
             }
             Event::Completed { tag, result, .. } => {
-                if let Some(finished) = dispatch::outcome(core, tag, result) {
+                if let Some(finished) = messages::completed(core, tag, result) {
                     notify(core, now, &finished);
                 }
             }
             Event::Dropped { tag } => {
-                if let Some(finished) = dispatch::dropped(core, tag) {
+                if let Some(finished) = messages::dropped(core, tag) {
                     notify(core, now, &finished);
                 }
             }

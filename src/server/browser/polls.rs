@@ -2,7 +2,7 @@
 //!
 //! Reads a call, answers it, or holds it: a poll until there is something to
 //! deliver, a message with an id until the app has answered. What the bytes
-//! look like is the transport's business, what is done is `dispatch`'s. Called
+//! look like is the transport's business, what is done is `commands`'s. Called
 //! by the router, and by the server when a held poll is due.
 
 use crate::base::time::Time;
@@ -12,7 +12,8 @@ use crate::transport::contract::{
 };
 use crate::wire::http::{Framing, Method, Request, Response, Waiting, encode_chunk};
 
-use crate::server::commands::dispatch::{self, Positions, Said};
+use crate::server::commands::messages::{self, Said};
+use crate::server::commands::sessions::{self, Positions};
 use crate::server::connection::conn::{ConnKey, Held, Phase, RequestContext, Role};
 use crate::server::connection::peer::Peer;
 use crate::server::core::Core;
@@ -125,7 +126,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
         return stopping(core, now, key, &context, &call);
     }
     let opener = core.openers.of(context.origin.as_deref());
-    let found = dispatch::find(core, call.session, opener);
+    let found = sessions::find(core, call.session, opener);
     let address = core.conns.get(key).and_then(|conn| conn.address);
     // The answer to a current client's connect is as long as its channels' names.
     if let Command::Connect {
@@ -166,7 +167,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
         }
         (_, Err(problem)) => Some(Reply::Refused(problem)),
         (Command::Subscribe { channel, since }, Ok(session)) => {
-            let reply = dispatch::subscribe(core, session, &channel, since);
+            let reply = sessions::subscribe(core, session, &channel, since);
             if let Some(since) = since {
                 // The answer to a poll may overtake this one.
                 core.hub.owe_gap(session, &channel, since);
@@ -175,7 +176,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
             Some(reply)
         }
         (Command::Unsubscribe { channel }, Ok(session)) => {
-            Some(dispatch::unsubscribe(core, session, &channel))
+            Some(sessions::unsubscribe(core, session, &channel))
         }
         (Command::Message { data }, Ok(session)) => {
             return ask(core, now, key, context, session, &data, id);
@@ -184,7 +185,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
     if let Some(reply) = reply {
         let said = (context.polling.reply)(&reply, id);
         if let Some(session) = session_of(core, &reply, found_session) {
-            let bytes = said.body.len() + dispatch::cost_bytes(&reply);
+            let bytes = said.body.len() + sessions::cost_bytes(&reply);
             core.paces.charge(now, session, address, bytes);
         }
         core.answer(now, key, &context, &said);
@@ -231,7 +232,7 @@ fn connect(
     positions: Option<&Positions<'_>>,
 ) -> Option<Reply> {
     let Some(positions) = positions else {
-        return Some(match dispatch::open(core, now, key, opener, None) {
+        return Some(match sessions::open(core, now, key, opener, None) {
             Ok(session) => Reply::Opened {
                 session: core.hub.session(session)?.id,
             },
@@ -247,15 +248,15 @@ fn connect(
             }
             // It has just been told that it goes on: its first poll may be slow.
             core.hub.renew(now, session);
-            dispatch::came_over(core, session, key);
+            sessions::came_over(core, session, key);
             session
         }
-        None => match dispatch::open(core, now, key, opener, None) {
+        None => match sessions::open(core, now, key, opener, None) {
             Ok(session) => session,
             Err(problem) => return Some(Reply::Refused(problem)),
         },
     };
-    Some(dispatch::connect(core, session, found.is_some(), positions))
+    Some(sessions::connect(core, session, found.is_some(), positions))
 }
 
 /// A message for the app. With an id the request is answered when the app has answered.
@@ -272,7 +273,7 @@ fn ask(
     // A client of the new kind is told to come again; one of the old kind cannot be.
     let modern = core.hub.session(session).is_some_and(|known| known.modern);
     let place = (!modern).then_some(key);
-    match dispatch::message(core, now, session, data, asked, place) {
+    match messages::message(core, now, session, data, asked, place) {
         Said::Now(reply) => {
             let said = (context.polling.reply)(&reply, id);
             core.answer(now, key, &context, &said);
@@ -325,7 +326,7 @@ fn hold(
         // As in `router::finished`: what is pending is for its next poll.
         return core.close(now, key);
     }
-    dispatch::came_over(core, session, key);
+    sessions::came_over(core, session, key);
     if let Some(before) = core.hub.attach(session, key.to_u64()) {
         core.superseded.push(Core::conn_of(before));
     }
@@ -361,7 +362,7 @@ fn catch_up(
     session: SessionKey,
     asked: &Asked<'_>,
 ) -> u64 {
-    let positions = asked.positions.as_ref().map(dispatch::seen);
+    let positions = asked.positions.as_ref().map(sessions::seen);
     let again_bytes = core
         .hub
         .catch_up(session, asked.batch, positions.as_deref());

@@ -13,7 +13,8 @@ use crate::wire::websocket::{
 };
 
 use super::echo;
-use crate::server::commands::dispatch::{self, Said};
+use crate::server::commands::messages::{self, Said};
+use crate::server::commands::sessions;
 use crate::server::connection::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
 use crate::server::core::{Action, Core};
 use crate::server::delivery::fanout;
@@ -240,14 +241,14 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
             reply
         }
         Command::Subscribe { channel, since } => {
-            let reply = dispatch::subscribe(core, session, &channel, since);
+            let reply = sessions::subscribe(core, session, &channel, since);
             fanout::deliver(core, now, session);
             reply
         }
-        Command::Unsubscribe { channel } => dispatch::unsubscribe(core, session, &channel),
+        Command::Unsubscribe { channel } => sessions::unsubscribe(core, session, &channel),
         Command::Message { data } => {
             let asked = id.map(|id| (id, Waiter::Stream));
-            match dispatch::message(core, now, session, &data, asked, Some(key)) {
+            match messages::message(core, now, session, &data, asked, Some(key)) {
                 Said::Now(reply) => reply,
                 Said::Later => return,
                 Said::Waits => return core.behind.begin(key, data.len()),
@@ -264,7 +265,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
     if id.is_some() || refused || connected {
         say(core, now, key, &reply, id);
     }
-    charge(core, now, key, before, dispatch::cost_bytes(&reply));
+    charge(core, now, key, before, sessions::cost_bytes(&reply));
 }
 
 /// Counts what was just said to a command, behind `before` bytes in the outbox.
@@ -284,24 +285,24 @@ fn connect(
     core: &mut Core,
     key: ConnKey,
     wanted: Option<crate::base::names::SessionId>,
-    positions: &dispatch::Positions<'_>,
+    positions: &sessions::Positions<'_>,
 ) -> Option<Reply> {
     let stream = stream_mut(core, key)?;
     stream.modern = true;
     let own = stream.session;
     let opener = core.hub.session(own).and_then(|s| s.opener);
-    let found = dispatch::find(core, wanted, opener).ok();
+    let found = sessions::find(core, wanted, opener).ok();
     let other = found.filter(|found| *found != own);
     if let Some(session) = other {
         core.hub.close(own);
         stream_mut(core, key)?.session = session;
-        dispatch::came_over(core, session, key);
+        sessions::came_over(core, session, key);
         if let Some(before) = core.hub.attach(session, key.to_u64()) {
             core.superseded.push(Core::conn_of(before));
         }
     }
     let session = other.unwrap_or(own);
-    let reply = dispatch::connect(core, session, found.is_some(), positions);
+    let reply = sessions::connect(core, session, found.is_some(), positions);
     core.queue_flush(key);
     Some(reply)
 }

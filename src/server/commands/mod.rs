@@ -8,4 +8,5 @@
 //!
 //! Called by `browser`, `routing`, and by what the webhook has to report.
 
-pub mod dispatch;
+pub mod sessions;
+pub mod messages;

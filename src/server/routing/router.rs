@@ -16,7 +16,7 @@ use crate::wire::websocket::accept;
 use super::head;
 use crate::server::api;
 use crate::server::browser::{polls, stream};
-use crate::server::commands::dispatch;
+use crate::server::commands::sessions;
 use crate::server::connection::conn::{
     ConnKey, HttpConn, Phase, Role, Sending, Turn, WebSocketConn,
 };
@@ -360,7 +360,7 @@ fn upgrade(
     let opened = if core.is_draining() {
         Err(transport::xhr::stopping())
     } else {
-        dispatch::open(core, now, key, opener, Some(key.to_u64()))
+        sessions::open(core, now, key, opener, Some(key.to_u64()))
     };
     let session = match opened {
         Ok(session) => session,

@@ -5,7 +5,7 @@
 //! itself may be long and a session is to be small, so a number is kept that is
 //! made of it with a key that nobody knows; origins cannot be sought that have
 //! the same. Who says no origin is no browser, or a page that has its browser
-//! keep it: then nothing can be compared. Called by `dispatch` and `state`.
+//! keep it: then nothing can be compared. Called by `commands` and `state`.
 
 use sha2::{Digest, Sha256};
 

@@ -18,7 +18,7 @@ use crate::base::time::Time;
 use crate::hub;
 use crate::transport::contract::{Problem, Reply};
 
-use crate::server::commands::dispatch;
+use crate::server::commands::messages;
 use crate::server::core::Core;
 use crate::server::session::{idempotency, openers};
 use crate::server::webhook::{self, REMEMBERED};
@@ -246,7 +246,7 @@ fn save_acks(core: &Core, out: &mut Writer<'_>) {
     let id_of = |session| core.hub.session(session).map_or(0, |known| known.id.0);
     put_u64(out, core.acks.under_way().count() as u64);
     for (token, session, id) in core.acks.under_way() {
-        put_u64(out, dispatch::tag_of(token));
+        put_u64(out, messages::tag_of(token));
         put_u128(out, id_of(session));
         put_bytes(out, id.as_bytes());
     }
@@ -317,7 +317,7 @@ fn restore_acks(core: &mut Core, saved: &SavedAcks) -> HashMap<u64, u64> {
     for (tag, session, id) in &saved.under_way {
         if let Some(session) = core.hub.find(*session) {
             let token = core.acks.restore_under_way(session, id);
-            tags.insert(*tag, dispatch::tag_of(token));
+            tags.insert(*tag, messages::tag_of(token));
         }
     }
     tags
