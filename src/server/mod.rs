@@ -40,7 +40,7 @@ use self::browser::{polls, stream};
 use self::connection::conn::{Role, Turn};
 use self::core::leaving::Stage;
 use self::core::{Core, admission, counts};
-use self::delivery::fanout;
+use self::delivery::{batches, transmit};
 use self::routing::router;
 use self::session::behind::Item;
 use self::upkeep::{due, leave, shed};
@@ -48,7 +48,7 @@ use self::upkeep::{due, leave, shed};
 pub use self::connection::conn::{Conn, ConnKey};
 pub use self::connection::peer::Peer;
 pub use self::core::Action;
-pub use self::delivery::fanout::Transmit;
+pub use self::delivery::transmit::Transmit;
 pub use self::state::file::{
     CHECKSUM_BYTES as STATE_CHECKSUM_BYTES, HEAD_BYTES as STATE_HEAD_BYTES, Restored, StateError,
 };
@@ -348,7 +348,7 @@ impl Server {
             if conn.is_some_and(|conn| matches!(conn.role, Role::Http(_)))
                 && self.core.hub.is_behind(session)
             {
-                fanout::seal(&mut self.core, now, key);
+                batches::seal(&mut self.core, now, key);
                 if let Some(key) = self.core.next_flush() {
                     return Some(key);
                 }
@@ -401,7 +401,7 @@ impl Server {
     /// Writes what the connection has to write, in as few writes as may be.
     pub fn transmit(&mut self, now: Time, key: ConnKey, writer: &mut impl io::Write) -> Transmit {
         self.now = now;
-        let done = fanout::transmit(&mut self.core, now, key, writer);
+        let done = transmit::transmit(&mut self.core, now, key, writer);
         match done {
             Transmit::Idle => self.wrote_all(now, key),
             _ => shed::shed(&mut self.core, now),
@@ -456,7 +456,7 @@ impl Server {
             self.supersede(now, key);
         }
         while let Some(session) = self.core.rewound.pop() {
-            fanout::deliver(&mut self.core, now, session);
+            batches::deliver(&mut self.core, now, session);
         }
         webhook_events::serve(&mut self.core, now);
         shed::shed(&mut self.core, now);
@@ -467,7 +467,7 @@ impl Server {
         let core = &mut self.core;
         match core.conns.get(key).map(|conn| &conn.role) {
             Some(Role::Http(_)) => {
-                if let Some(held) = fanout::take_held(core, now, key) {
+                if let Some(held) = batches::take_held(core, now, key) {
                     polls::end(core, now, key, held, contract::Ending::Superseded);
                 }
             }

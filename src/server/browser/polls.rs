@@ -18,7 +18,7 @@ use crate::server::connection::conn::{ConnKey, Held, Phase, RequestContext, Role
 use crate::server::connection::peer::Peer;
 use crate::server::core::Core;
 use crate::server::core::admission;
-use crate::server::delivery::fanout;
+use crate::server::delivery::batches;
 use crate::server::limits::origins::Foreign;
 use crate::server::limits::visitors;
 use crate::server::session::acks::Waiter;
@@ -172,7 +172,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, context: RequestContext, call:
                 // The answer to a poll may overtake this one.
                 core.hub.owe_gap(session, &channel, since);
             }
-            fanout::deliver(core, now, session);
+            batches::deliver(core, now, session);
             Some(reply)
         }
         (Command::Unsubscribe { channel }, Ok(session)) => {
@@ -349,7 +349,7 @@ fn hold(
     };
     core.stats.polls += 1;
     core.set_phase(now, key, Phase::Polling(Box::new(held)));
-    fanout::deliver(core, now, session);
+    batches::deliver(core, now, session);
 }
 
 /// Sets the session's cursors to what the poll says of what its client has got. How long the
@@ -383,7 +383,7 @@ pub fn end(core: &mut Core, now: Time, key: ConnKey, held: Held, ending: Ending)
         said => said,
     };
     match said {
-        Some(answer) => fanout::answer_held(core, now, key, &held, &answer),
+        Some(answer) => batches::answer_held(core, now, key, &held, &answer),
         None => core.close(now, key),
     }
 }
@@ -391,7 +391,7 @@ pub fn end(core: &mut Core, now: Time, key: ConnKey, held: Held, ending: Ending)
 /// A held poll is due: it is answered empty, or, if it is held without limit, kept alive. Or
 /// it may be answered now with what it was given before.
 pub fn due(core: &mut Core, now: Time, key: ConnKey) {
-    let Some(mut held) = fanout::take_held(core, now, key) else {
+    let Some(mut held) = batches::take_held(core, now, key) else {
         return;
     };
     if now.ms < held.due_ms {
@@ -400,7 +400,7 @@ pub fn due(core: &mut Core, now: Time, key: ConnKey) {
         held.not_before_ms = 0;
         core.stats.polls += 1;
         core.set_phase(now, key, Phase::Polling(Box::new(held)));
-        return fanout::deliver(core, now, session);
+        return batches::deliver(core, now, session);
     }
     if !held.endless {
         return end(core, now, key, held, Ending::Held);

@@ -1,7 +1,7 @@
 //! A browser's WebSocket: its messages, its life and its end.
 //!
 //! Frames are read by `wire/websocket`, messages understood by
-//! `transport/websocket`; deliveries are written by `fanout`. Called by the
+//! `transport/websocket`; deliveries are written by `delivery`. Called by the
 //! server when bytes come or a deadline passes.
 
 use crate::base::time::Time;
@@ -17,7 +17,7 @@ use crate::server::commands::messages::{self, Said};
 use crate::server::commands::sessions;
 use crate::server::connection::conn::{ConnKey, Ending, Owed, Role, WebSocketConn, next_ping_ms};
 use crate::server::core::{Action, Core};
-use crate::server::delivery::fanout;
+use crate::server::delivery::batches;
 use crate::server::session::acks::Waiter;
 use crate::server::session::behind::Item;
 
@@ -242,7 +242,7 @@ fn obey(core: &mut Core, now: Time, key: ConnKey, call: Call<'_>) {
         }
         Command::Subscribe { channel, since } => {
             let reply = sessions::subscribe(core, session, &channel, since);
-            fanout::deliver(core, now, session);
+            batches::deliver(core, now, session);
             reply
         }
         Command::Unsubscribe { channel } => sessions::unsubscribe(core, session, &channel),

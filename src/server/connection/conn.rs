@@ -1,6 +1,6 @@
 //! A connection: what it is, what it is in the middle of, and what is late.
 //!
-//! State only: bytes are moved by `fanout`, requests are understood by `router`
+//! State only: bytes are moved by `delivery`, requests are understood by `router`
 //! and frames by `stream`. Called by all of them.
 
 use crate::base::address::AddressKey;

@@ -4,7 +4,7 @@
 //! One place keeps the count: each time a connection's buffers have changed, what it
 //! holds now is compared with what was counted for it. Who has to go when there is too
 //! much is decided by `Holdings`; `shed` does it. Called by `core`, `router`, `stream`
-//! and `fanout`.
+//! and `delivery`.
 
 use crate::base::holdings::Holdings;
 use crate::config::Config;

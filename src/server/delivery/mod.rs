@@ -7,4 +7,6 @@
 //!
 //! Called by the server's `transmit`, and by `browser` when a session is owed something.
 
-pub mod fanout;
+pub mod batches;
+pub mod frames;
+pub mod transmit;

@@ -5,7 +5,7 @@
 //! this table it is not sent to the app again: it waits for the same outcome, or gets
 //! the same answer once more. A table of its own, so that a session which
 //! sends nothing with an id pays nothing. It sends nothing and writes nothing.
-//! Called by `commands` and `fanout`.
+//! Called by `commands` and `delivery`.
 
 use std::collections::HashMap;
 

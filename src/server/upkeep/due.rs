@@ -10,7 +10,7 @@ use super::leave;
 use crate::server::browser::{polls, stream};
 use crate::server::connection::conn::{ConnKey, Phase, Role};
 use crate::server::core::Core;
-use crate::server::delivery::fanout;
+use crate::server::delivery::transmit;
 use crate::server::routing::router;
 
 /// About how many connections are late in a turn, as when all are to be pinged at once.
@@ -108,7 +108,7 @@ fn late(core: &mut Core, now: Time, key: ConnKey) {
     }
     let stuck_at_ms = conn.stuck_at_ms(&core.config);
     if stuck_at_ms.is_some_and(|at_ms| at_ms <= now.ms) {
-        return fanout::cut(core, now, key);
+        return transmit::cut(core, now, key);
     }
     match &conn.role {
         Role::Http(http) if matches!(http.phase, Phase::Polling(_)) => polls::due(core, now, key),

@@ -20,7 +20,7 @@ use crate::server::browser::{polls, stream};
 use crate::server::connection::conn::{Conn, ConnKey, Ending, HttpConn, Phase, Role, Sending};
 use crate::server::core::leaving::Stage;
 use crate::server::core::{Action, Core};
-use crate::server::delivery::fanout;
+use crate::server::delivery::batches;
 use crate::server::routing::router;
 
 /// How many may come back in a millisecond. Few clients make no storm, and are
@@ -216,7 +216,7 @@ fn close_if_done(core: &mut Core, now: Time, key: ConnKey) {
 
 /// Answers a held poll for the last time.
 fn end_poll(core: &mut Core, now: Time, key: ConnKey, ending: contract::Ending) {
-    if let Some(mut held) = fanout::take_held(core, now, key) {
+    if let Some(mut held) = batches::take_held(core, now, key) {
         held.context.framing.keep_alive = false;
         let ending = match ending {
             // A legacy page whose poll is kept open by padding takes an empty answer for the end.

@@ -11,7 +11,7 @@ use crate::base::time::Time;
 
 use crate::server::connection::conn::{ConnKey, Phase, Role};
 use crate::server::core::Core;
-use crate::server::delivery::fanout;
+use crate::server::delivery::batches;
 use crate::server::routing::router;
 
 /// Closes connections until nobody has too much.
@@ -19,7 +19,7 @@ pub fn shed(core: &mut Core, now: Time) {
     while close_largest(core, now) {
         // A newer poll may wait for what the one that was closed did not take.
         while let Some(session) = core.rewound.pop() {
-            fanout::deliver(core, now, session);
+            batches::deliver(core, now, session);
         }
     }
 }
