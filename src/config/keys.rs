@@ -162,7 +162,7 @@ keys! {
     state_file: PathBuf = PathBuf::new(), check::any;
     /// The longest time to send browsers away, or to settle before a restart.
     drain_timeout_ms: u64 = 2_000, |&n| check::range(n, 0, HOUR);
-    /// How long stopping may take, to deliver what is accepted, and send it to the app.
+    /// How long stopping may take, to deliver what is accepted.
     shutdown_timeout_ms: u64 = 10_000, |&n| check::range(n, 0, HOUR);
 
     "Connections and HTTP":

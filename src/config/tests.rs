@@ -92,7 +92,7 @@ fn a_wrong_file_says_where_and_what_was_meant() {
         ),
         (
             "[webhook]\nlanes = 2",
-            "a.toml:1: there is no webhook: did you mean webhook_connections?",
+            "a.toml:1: there is no webhook: did you mean webhook_give_up_ms?",
         ),
         ("port = 1\nport = 2", "a.toml:2: is not TOML: duplicate key"),
         ("# fine\nport =", "a.toml:2: is not TOML: "),

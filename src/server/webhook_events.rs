@@ -64,7 +64,8 @@ pub fn serve(core: &mut Core, now: Time) {
     }
 }
 
-/// What became of an upstream connection that was to be connected. After an error its socket is gone.
+/// What became of an upstream connection that was to be connected. After an error its socket is
+/// gone.
 pub fn connected(core: &mut Core, now: Time, key: ConnKey, result: Result<(), io::ErrorKind>) {
     let Some(conn) = core.conns.get_mut(key) else {
         return;

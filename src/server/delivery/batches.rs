@@ -70,7 +70,8 @@ pub fn deliver(core: &mut Core, now: Time, session: SessionKey) {
     }
 }
 
-/// Adds what is pending to a batch, as much as it may hold; the number of bytes taken from the logs.
+/// Adds what is pending to a batch, as much as it may hold; the number of bytes taken from the
+/// logs.
 fn fill(core: &mut Core, held: &Held, batch: &mut Batch) -> usize {
     let (most, most_bytes) = if (held.context.polling.several)(&held.poll) {
         (

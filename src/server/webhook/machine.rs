@@ -259,7 +259,8 @@ impl Webhook {
         self.close_when_drained();
     }
 
-    /// Queues what waits for room, and gives ready messages to free upstream connections, as long as there are both.
+    /// Queues what waits for room, and gives ready messages to free upstream connections, as
+    /// long as there are both.
     pub(super) fn send_ready(&mut self, now: Time) {
         self.admit(now);
         self.wake_ms = None;
