@@ -71,7 +71,7 @@ impl Webhook {
         saved::encode(now, self.queue.queued(), out);
     }
 
-    /// Queues what [`Webhook::save`] wrote, as [`decode_saved`] read it. `tag`
+    /// Queues what [`Webhook::save`] wrote, as [`saved::decode`] read it. `tag`
     /// gives each the tag that it is to have now for the one it had. They grow old
     /// as before. Whose they were is not known any more, so they count for
     /// nobody's share.
