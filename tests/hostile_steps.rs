@@ -4,13 +4,22 @@
 
 mod pure;
 
-use std::time::{Duration, Instant};
+use std::fs;
+use std::time::Duration;
 
 use pure::World;
 
 fn asked_of(world: &mut World, body: &str) -> Option<chloe::server::ConnKey> {
     let asked = world.asked();
     asked.iter().find(|(_, asked)| asked == body).map(|it| it.0)
+}
+
+/// The processor's time that this thread has used: what others do on the machine does not
+/// count.
+fn cpu_time() -> Duration {
+    let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let used_ns = told.split_whitespace().next().unwrap();
+    Duration::from_nanos(used_ns.parse().unwrap())
 }
 
 /// While the app is in doubt the next turn is found in a few steps, however many
@@ -34,11 +43,11 @@ fn addresses_that_wait_while_the_app_is_in_doubt() {
             world.websocket(&address.to_string(), "")
         })
         .collect();
-    let began = Instant::now();
+    let began = cpu_time();
     for page in &pages {
         world.text(*page, r#"{"type":"message","data":"waits","version":1}"#);
     }
-    let took = began.elapsed();
+    let took = cpu_time() - began;
     assert_eq!(world.webhook()["queued"], 8_001);
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
@@ -66,9 +75,9 @@ fn a_connect_that_names_many_more_channels_than_it_has() {
         .collect();
     let positions = positions.join(",");
     let connect = format!(r#"{{"type":"connect","version":1,"positions":{{{positions}}}}}"#);
-    let began = Instant::now();
+    let began = cpu_time();
     world.text(page, &connect);
-    let took = began.elapsed();
+    let took = cpu_time() - began;
     let told = world.heard(page);
     assert!(told.contains(r#""room-099999""#), "{} bytes", told.len());
     assert!(took < Duration::from_secs(3), "{took:?}");
