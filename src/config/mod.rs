@@ -16,6 +16,7 @@ mod keys;
 
 mod warnings;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,16 @@ impl Key {
     }
 }
 
+/// What a setting is called now. Those of the webhook were called `relay_*`; files that say
+/// so are still taken.
+fn current_name(key: &str) -> Cow<'_, str> {
+    match key.strip_prefix("relay_") {
+        Some("lanes") => "webhook_connections".into(),
+        Some(rest) => format!("webhook_{rest}").into(),
+        None => key.into(),
+    }
+}
+
 fn flag_name(key: &str) -> String {
     format!("--{}", key.replace('_', "-"))
 }
@@ -117,7 +128,7 @@ impl Config {
         entries.sort_by_key(|(key, _)| key.span().start);
         for (key, value) in entries {
             let name = key.get_ref().as_ref();
-            match self.set_toml(name, value.get_ref()) {
+            match self.set_toml(&current_name(name), value.get_ref()) {
                 Some(Ok(())) => {}
                 Some(Err(problem)) => {
                     return Err(at(value.span().start, format!("{name} {problem}")));
@@ -134,7 +145,7 @@ impl Config {
     /// The key is unknown or the value is wrong.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
         let name = key.trim_start_matches('-').replace('-', "_");
-        let problem = match self.set_text(&name, value) {
+        let problem = match self.set_text(&current_name(&name), value) {
             Some(Ok(())) => return Ok(()),
             Some(Err(problem)) => problem,
             None => unknown(&flag_name(&name), &name, flag_name),
@@ -157,7 +168,9 @@ impl Config {
         // Only the one spelling: two spellings of one key would leave open which wins.
         let lower = key.to_ascii_lowercase();
         let upper_case = key.bytes().all(|byte| !byte.is_ascii_lowercase());
-        let set = upper_case.then(|| self.set_text(&lower, value)).flatten();
+        let set = upper_case
+            .then(|| self.set_text(&current_name(&lower), value))
+            .flatten();
         let problem = match set {
             Some(Ok(())) => return Ok(()),
             Some(Err(problem)) => problem,

@@ -423,3 +423,22 @@ fn md5_is_off_and_warned_of_where_it_is_on() {
     let settings: Vec<_> = config.warnings().iter().map(|w| w.setting).collect();
     assert_eq!(settings, ["allow_md5"]);
 }
+
+#[test]
+fn the_former_names_of_the_webhooks_settings_are_taken() {
+    let mut config = Config::from_toml("relay_timeout_ms = 5000\nrelay_lanes = 3", Path::new("f"));
+    let config = config.as_mut().unwrap();
+    assert_eq!(
+        (config.webhook_timeout_ms, config.webhook_connections),
+        (5_000, 3)
+    );
+    config.set("--relay-give-up-ms", "60000").unwrap();
+    config
+        .set_environment("CHLOE_RELAY_RETRY_MAX_MS", "7000")
+        .unwrap();
+    assert_eq!(
+        (config.webhook_give_up_ms, config.webhook_retry_max_ms),
+        (60_000, 7_000)
+    );
+    assert!(config.set("relay_nothing", "1").is_err());
+}

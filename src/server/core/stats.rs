@@ -56,6 +56,14 @@ pub struct Picture {
 impl Stats {
     /// The JSON object that `GET /chloe/status` answers.
     pub fn to_json(self, picture: &Picture) -> String {
+        let webhook = json!({
+            "queued": picture.webhook_queued,
+            "waiting": picture.webhook_waiting,
+            "taken": picture.webhook_taken,
+            "retried": picture.webhook_retried,
+            "given_up": picture.webhook_given_up,
+            "refused": picture.webhook_refused,
+        });
         let value = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_ms": picture.uptime_ms,
@@ -79,14 +87,9 @@ impl Stats {
             "input_bytes": picture.input_bytes,
             "shed": self.shed,
             "messages": self.messages,
-            "webhook": {
-                "queued": picture.webhook_queued,
-                "waiting": picture.webhook_waiting,
-                "taken": picture.webhook_taken,
-                "retried": picture.webhook_retried,
-                "given_up": picture.webhook_given_up,
-                "refused": picture.webhook_refused,
-            },
+            "webhook": webhook,
+            // Its former name, for those who read that.
+            "relay": webhook,
         });
         format!("{value:#}\n")
     }
