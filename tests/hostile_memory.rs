@@ -25,7 +25,7 @@ fn pour(world: &mut World, key: ConnKey, bytes: &[u8]) {
         }
         let (now, mut piece) = (world.now, piece.to_vec());
         world.server.handle_received(now, key, &mut piece);
-        world.turn();
+        world.settle();
     }
 }
 
@@ -110,7 +110,7 @@ fn the_head_decides_before_the_body_comes() {
     let key = open.connect(HOSTILE).unwrap();
     open.server
         .handle_received(open.now, key, &mut whole.into_bytes());
-    open.turn();
+    open.settle();
     assert_eq!(status_of(&open.heard(key)), "413");
     bystander.hears(&mut open);
 
@@ -197,7 +197,7 @@ fn unfinished_requests_cost_their_address_its_share() {
         let input = world.status("input_bytes") as usize;
         assert!(input <= 4 * MIB + 256 * 1024, "{input} bytes are kept");
     }
-    for end in world.ends.values() {
+    for end in world.ends() {
         if end.closed {
             closed += 1;
             let told = String::from_utf8_lossy(&end.taken);
@@ -209,9 +209,8 @@ fn unfinished_requests_cost_their_address_its_share() {
     bystander.hears(&mut world);
     pour(&mut world, visitor, &form.as_bytes()[90_000..]);
     assert_eq!(status_of(&world.heard(visitor)), "400", "read to its end");
-    for key in world.ends.keys().copied().collect::<Vec<_>>() {
-        let key = chloe::base::slots::Key::from_u64(key);
-        if !world.end(key).closed && key != visitor {
+    for key in world.open_keys().to_vec() {
+        if key != visitor {
             world.reset(key);
         }
     }

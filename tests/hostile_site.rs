@@ -20,7 +20,7 @@ fn frames(name: &str, count: usize) -> Vec<u8> {
 #[test]
 fn one_48_leaves_room_in_the_queue_and_a_connection_for_everybody_else() {
     let mut world = World::new(&["webhook_queue_messages=1000"]);
-    world.upstreams = Some(Vec::new());
+    world.start_app();
     for network in 1..=200 {
         let page = world.websocket(&format!("2001:db8:7:{network:x}::1"), "");
         world.send(page, &frames("h", 64));
@@ -58,7 +58,7 @@ fn one_48_leaves_room_in_the_queue_and_a_connection_for_everybody_else() {
 fn what_waits_for_a_share_is_queued_when_chloe_stops() {
     for hands_over in [false, true] {
         let mut world = World::new(&["webhook_queue_per_session_max=4"]);
-        world.upstreams = Some(Vec::new());
+        world.start_app();
         let page = world.websocket("192.0.2.1", "");
         world.send(page, &frames("m", 5));
         assert_eq!(world.webhook()["waiting"], 1);
@@ -72,7 +72,7 @@ fn what_waits_for_a_share_is_queued_when_chloe_stops() {
         } else {
             world.server.handle_shutdown(world.now);
         }
-        world.turn();
+        world.settle();
         let counts = world.server.counts();
         let queued = counts.iter().find(|(name, _)| *name == "webhook_queued");
         assert_eq!(

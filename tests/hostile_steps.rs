@@ -30,7 +30,7 @@ fn addresses_that_wait_while_the_app_is_in_doubt() {
         "webhook_queue_messages=100000",
         "webhook_queue_bytes=1000000000",
     ]);
-    world.upstreams = Some(Vec::new());
+    world.start_app();
     let say = r#"{"type":"message","data":"bad","version":1}"#;
     let bad = world.websocket("192.0.2.1", "");
     world.text(bad, say);

@@ -31,9 +31,7 @@ fn amplifier(world: &mut World, address: &str) -> ConnKey {
 /// bytes were said to the others.
 fn turn(world: &mut World, hostile: &[ConnKey], bystander: ConnKey) -> usize {
     world.now = world.now.plus(1);
-    world.leave_unread(bystander, &frame(r#"{"type":"connect","version":1}"#));
-    hostile.iter().for_each(|key| world.give_a_go(*key));
-    world.give_a_go(bystander);
+    world.put(bystander, &frame(r#"{"type":"connect","version":1}"#));
     world.turn();
     assert_eq!(world.texts(bystander).len(), 1, "it waits for nobody");
     let taken = hostile.iter().map(|key| {
@@ -57,7 +55,7 @@ fn a_burst_of_answers_is_spread_over_turns() {
             .collect();
         let burst = frame(CONNECT).repeat(6);
         for key in &hostile {
-            world.leave_unread(*key, &burst);
+            world.put(*key, &burst);
         }
         let (mut said, mut most) = (0, 0);
         for _ in 0..200 {
@@ -80,7 +78,7 @@ fn a_burst_of_fragments_is_spread_over_turns() {
         fragments.extend([0x00, 0x81, 1, 2, 3, 4, b'x' ^ 1]);
     }
     for key in &hostile {
-        world.leave_unread(*key, &fragments);
+        world.put(*key, &fragments);
     }
     let mut turns = 0;
     while world.unread() > 0 {

@@ -17,7 +17,7 @@ const OTHER: &str = "198.51.100.1";
 /// A server with an app that takes connections, and answers what a test answers.
 fn world(settings: &[&str]) -> World {
     let mut world = World::new(settings);
-    world.upstreams = Some(Vec::new());
+    world.start_app();
     world
 }
 

@@ -1,61 +1,44 @@
-//! A whole server without sockets, on a clock moved by hand.
+//! A whole server without sockets, on a clock moved by hand: the testkit, with an app
+//! that answers when it is told to, and the words of browsers and publishers.
 //!
-//! Connections are vectors of bytes; each takes as much as it is told to. Used
-//! by `limits` and `slow_consumer`.
+//! Used by `limits`, `slow_consumer`, `amplification` and `hostile_*`.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::collections::{HashMap, VecDeque};
-use std::io::{self, Write};
+#[path = "../testkit/mod.rs"]
+mod testkit;
+
+use std::io;
 
 use chloe::base::time::Time;
 use chloe::config::Config;
-use chloe::server::{Action, ConnKey, Peer, Server, Transmit};
+use chloe::server::{ConnKey, Peer, Server};
 use chloe::wire::websocket::{
     Event, MessageDecoder, Opcode, Role, WebSocketLimits, encode_masked_frame,
 };
+use testkit::{Around, Kit};
 
-/// The other end of a connection.
+/// The app.
 #[derive(Default)]
-pub struct End {
-    /// What the server wrote and nobody has looked at yet.
-    pub taken: Vec<u8>,
-    /// How many bytes it takes before it would block; `None` for all.
-    pub room: Option<usize>,
-    /// What it sent and the server has not read yet.
-    sent: VecDeque<u8>,
-    pub closed: bool,
+pub struct App {
+    /// The connections to it, if it is there.
+    upstreams: Option<Vec<ConnKey>>,
+    /// What it was asked and has not answered: upstream connections and bodies.
+    asked: Vec<(ConnKey, String)>,
 }
 
-impl Write for End {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(self.room.unwrap_or(usize::MAX));
-        if count == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        if let Some(room) = &mut self.room {
-            *room -= count;
-        }
-        self.taken.extend_from_slice(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
+impl Around for App {
+    fn connect(&mut self, key: ConnKey) -> Result<(), io::ErrorKind> {
+        let upstreams = self.upstreams.as_mut();
+        let upstreams = upstreams.ok_or(io::ErrorKind::ConnectionRefused)?;
+        upstreams.push(key);
         Ok(())
     }
 }
 
 /// A server and all that is connected to it.
-pub struct World {
-    pub server: Server,
-    pub now: Time,
-    pub ends: HashMap<u64, End>,
-    /// The connections to the app, if it is there.
-    pub upstreams: Option<Vec<ConnKey>>,
-    /// What the app was asked and has not answered: upstream connections and bodies.
-    pub asked: Vec<(ConnKey, String)>,
-}
+pub type World = Kit<App>;
 
-impl World {
+impl Kit<App> {
     /// A server with the defaults, changed by `settings` (`key=value` each).
     pub fn new(settings: &[&str]) -> World {
         // As the tests call it.
@@ -69,13 +52,12 @@ impl World {
         }
         config.validate().unwrap();
         let now = Time::default().plus(1_000);
-        World {
-            server: Server::new(config, [7; 32], now),
-            now,
-            ends: HashMap::new(),
-            upstreams: None,
-            asked: Vec::new(),
-        }
+        Kit::of(Server::new(config, [7; 32], now), now, App::default())
+    }
+
+    /// The app is there from now on.
+    pub fn start_app(&mut self) {
+        self.pipes.around.upstreams = Some(Vec::new());
     }
 
     /// A connection from `address`; `None` if it is refused.
@@ -84,130 +66,22 @@ impl World {
         self.accept(peer)
     }
 
-    pub fn accept(&mut self, peer: Peer) -> Option<ConnKey> {
-        let key = self.server.handle_accept(self.now, peer)?;
-        self.ends.insert(key.to_u64(), End::default());
-        Some(key)
-    }
-
-    pub fn end(&mut self, key: ConnKey) -> &mut End {
-        self.ends.get_mut(&key.to_u64()).expect("a connection")
-    }
-
     /// The peer is gone.
     pub fn reset(&mut self, key: ConnKey) {
-        self.ends.remove(&key.to_u64());
-        self.server.handle_closed(self.now, key);
-        self.turn();
+        self.lose(key);
+        self.settle();
     }
 
     /// Sends `bytes` on a connection, and lets the server do what follows.
     pub fn send(&mut self, key: ConnKey, bytes: &[u8]) {
-        self.end(key).sent.extend(bytes);
-        self.feed(key);
-        self.turn();
-    }
-
-    /// Bytes that the server has yet to read.
-    pub fn unread(&self) -> usize {
-        self.ends.values().map(|end| end.sent.len()).sum()
-    }
-
-    /// Sends `bytes` on a connection, which the server reads in a go of its own.
-    pub fn leave_unread(&mut self, key: ConnKey, bytes: &[u8]) {
-        self.end(key).sent.extend(bytes);
-    }
-
-    /// Gives the connection one go, as the event loop does in each turn.
-    pub fn give_a_go(&mut self, key: ConnKey) {
-        if self.server.is_held_back(key) || !self.server.wants_read(key) {
-            return;
-        }
-        let sent = &mut self.end(key).sent;
-        let count = sent.len().min(65_536);
-        let mut bytes: Vec<u8> = sent.drain(..count).collect();
-        if !bytes.is_empty() {
-            self.server.handle_received(self.now, key, &mut bytes);
-        }
+        self.put(key, bytes);
+        self.settle();
     }
 
     /// The connection takes `room` more bytes.
     pub fn make_room(&mut self, key: ConnKey, room: Option<usize>) {
-        self.end(key).room = room;
-        self.server.handle_writable(key);
-        self.turn();
-    }
-
-    /// Lets time pass, in steps of 10 ms.
-    pub fn pass(&mut self, ms: u64) {
-        for _ in 0..ms.div_ceil(10) {
-            self.now = self.now.plus(10);
-            if self
-                .server
-                .poll_timeout()
-                .is_some_and(|at| at <= self.now.ms)
-            {
-                self.server.handle_timeout(self.now);
-            }
-            self.turn();
-        }
-    }
-
-    fn feed(&mut self, key: ConnKey) {
-        while let Some(end) = self.ends.get_mut(&key.to_u64()) {
-            if end.closed || end.sent.is_empty() || !self.server.wants_read(key) {
-                return;
-            }
-            let count = end.sent.len().min(4_096);
-            let mut bytes: Vec<u8> = end.sent.drain(..count).collect();
-            self.server.handle_received(self.now, key, &mut bytes);
-        }
-    }
-
-    /// Does what the server asks for, and takes what it writes.
-    pub fn turn(&mut self) {
-        loop {
-            let mut idle = true;
-            while let Some(action) = self.server.poll_action() {
-                idle = false;
-                match action {
-                    Action::Close { key } => {
-                        if let Some(end) = self.ends.get_mut(&key.to_u64()) {
-                            end.closed = true;
-                        }
-                    }
-                    Action::ResumeRead { key } => self.feed(key),
-                    Action::Connect { key, .. } => {
-                        let answer = match &mut self.upstreams {
-                            Some(upstreams) => {
-                                upstreams.push(key);
-                                self.ends.insert(key.to_u64(), End::default());
-                                Ok(())
-                            }
-                            None => Err(io::ErrorKind::ConnectionRefused),
-                        };
-                        self.server.handle_connected(self.now, key, answer);
-                    }
-                    Action::Resolve { .. } => {
-                        let found = Ok(vec![([127, 0, 0, 1], 1).into()]);
-                        self.server.handle_resolved(self.now, found);
-                    }
-                    Action::ShutdownWrite { .. } => {}
-                }
-            }
-            while let Some(key) = self.server.poll_transmit(self.now) {
-                idle = false;
-                let Some(end) = self.ends.get_mut(&key.to_u64()) else {
-                    continue;
-                };
-                if self.server.transmit(self.now, key, end) == Transmit::More {
-                    self.server.handle_writable(key);
-                }
-            }
-            if idle {
-                return;
-            }
-        }
+        self.give_room(key, room);
+        self.settle();
     }
 
     /// What was written to a connection since the last look, as text.
@@ -218,25 +92,24 @@ impl World {
 
     /// The requests that the app has not answered: their upstream connections and bodies.
     pub fn asked(&mut self) -> Vec<(ConnKey, String)> {
-        for upstream in self.upstreams.clone().expect("an app") {
-            if !self.ends.contains_key(&upstream.to_u64()) {
-                continue;
-            }
-            let request = self.heard(upstream);
+        let mut upstreams = self.pipes.around.upstreams.take().expect("an app");
+        let mut asked = std::mem::take(&mut self.pipes.around.asked);
+        upstreams.retain(|upstream| self.is_open(*upstream));
+        for upstream in &upstreams {
+            let request = self.heard(*upstream);
             if let Some((_, body)) = request.split_once("\r\n\r\n") {
-                self.asked.push((upstream, body.to_owned()));
+                asked.push((*upstream, body.to_owned()));
             }
         }
-        let ends = &self.ends;
-        let open = |upstream: &ConnKey| ends.get(&upstream.to_u64()).is_some_and(|end| !end.closed);
-        self.asked.retain(|(upstream, _)| open(upstream));
-        self.upstreams.as_mut().expect("an app").retain(open);
-        self.asked.clone()
+        asked.retain(|(upstream, _)| self.is_open(*upstream));
+        let app = &mut self.pipes.around;
+        (app.upstreams, app.asked) = (Some(upstreams), asked.clone());
+        asked
     }
 
     /// The app answers on an upstream connection, or closes it without a word.
     pub fn app_says(&mut self, upstream: ConnKey, answer: Option<&str>) {
-        self.asked.retain(|(asked, _)| *asked != upstream);
+        self.pipes.around.asked.retain(|(asked, _)| *asked != upstream);
         match answer {
             Some(text) => self.send(upstream, text.as_bytes()),
             None => self.reset(upstream),

@@ -1,0 +1,109 @@
+//! The steps of a turn behind reading, as `src/net` takes them: timers, actions, flush.
+//!
+//! They know no sockets: those are a `Sockets`, which says what each is and is told what
+//! became of it. The caller puts the steps in their order: timers, actions, flush,
+//! actions.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use chloe::base::time::Time;
+use chloe::server::{Action, ConnKey, Server, Transmit};
+
+/// More actions, or more writes, than this in one turn is a spin.
+pub const STEPS_MAX: usize = 1_000_000;
+
+/// The sockets of a loop, and what they can reach.
+pub trait Sockets {
+    type Writer<'a>: Write
+    where
+        Self: 'a;
+
+    /// Where bytes for `key` go. `None`: it is gone, or was told to be full and has not
+    /// got room since.
+    fn writer(&mut self, key: ConnKey) -> Option<Self::Writer<'_>>;
+
+    /// What became of a write. After `Failed` the socket is dropped here, and the server
+    /// is told by the loop.
+    fn wrote(&mut self, key: ConnKey, done: Transmit);
+
+    /// The server closes the connection.
+    fn close(&mut self, key: ConnKey);
+
+    /// The server writes no more.
+    fn shut(&mut self, _key: ConnKey) {}
+
+    /// The server wants to read again: if anything is known to be there, read it.
+    fn resume(&mut self, _key: ConnKey) {}
+
+    /// Connects to the app. `None`: it turns out later, and the server is told then.
+    fn connect(&mut self, _key: ConnKey, _at: SocketAddr) -> Option<Result<(), io::ErrorKind>> {
+        None
+    }
+
+    /// Resolves the app's name. `None` as with `connect`.
+    fn resolve(&mut self) -> Option<Result<Vec<SocketAddr>, String>> {
+        None
+    }
+}
+
+/// Does what is due, if anything is.
+pub fn run_timers(server: &mut Server, now: Time) {
+    if server.poll_timeout().is_some_and(|due| due <= now.ms) {
+        server.handle_timeout(now);
+    }
+}
+
+/// Does all that the server asks for; how many actions that was.
+pub fn act(server: &mut Server, now: Time, sockets: &mut impl Sockets) -> usize {
+    let mut actions = 0;
+    while let Some(action) = server.poll_action() {
+        actions += 1;
+        assert!(actions < STEPS_MAX, "the actions have no end");
+        match action {
+            Action::Close { key } => sockets.close(key),
+            Action::ShutdownWrite { key } => sockets.shut(key),
+            Action::ResumeRead { key } => sockets.resume(key),
+            Action::Connect { key, address } => {
+                if let Some(result) = sockets.connect(key, address) {
+                    server.handle_connected(now, key, result);
+                }
+            }
+            Action::Resolve { .. } => {
+                if let Some(found) = sockets.resolve() {
+                    server.handle_resolved(now, found);
+                }
+            }
+        }
+    }
+    actions
+}
+
+/// Writes all there is to write; how many writes that was.
+pub fn flush(server: &mut Server, now: Time, sockets: &mut impl Sockets) -> usize {
+    let mut writes = 0;
+    while let Some(key) = server.poll_transmit(now) {
+        writes += 1;
+        assert!(writes < STEPS_MAX, "the flush has no end");
+        let Some(mut writer) = sockets.writer(key) else {
+            continue;
+        };
+        let done = server.transmit(now, key, &mut writer);
+        drop(writer);
+        sockets.wrote(key, done);
+        if done == Transmit::Failed {
+            server.handle_closed(now, key);
+        }
+    }
+    writes
+}
+
+/// Nothing is due that was not done: the loop may sleep.
+pub fn assert_asleep(server: &Server, now: Time) {
+    let next = server.poll_timeout();
+    assert!(
+        next.is_none_or(|at_ms| at_ms > now.ms),
+        "it would spin: due at {next:?}, and it is {}",
+        now.ms
+    );
+}
