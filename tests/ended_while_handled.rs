@@ -59,7 +59,7 @@ fn attacked(server: &mut Driven, bytes: &[u8]) -> ConnKey {
 /// Everybody is gone and all times have passed: every count is zero.
 fn assert_nothing_left(server: &mut Driven) {
     server.flush(&mut Open);
-    server.pass(600_000);
+    server.skip(600_000);
     while server.server.poll_action().is_some() {}
     let left: Vec<_> = server.server.counts();
     let left: Vec<_> = left.into_iter().filter(|(_, count)| *count > 0).collect();

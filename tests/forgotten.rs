@@ -113,7 +113,7 @@ fn a_stream_that_is_being_answered_when_its_ping_is_due_is_pinged() {
     let ping = frame(Opcode::Ping, b"are you there?");
     receive(&mut server, key, &ping);
     // Our pong waits for the end of the turn in which the ping is due.
-    server.pass(30_000);
+    server.skip(30_000);
     let mut socket = Open::default();
     server.flush(&mut socket);
     assert!(socket.0.starts_with(&[0x8a, 14]));
@@ -131,7 +131,7 @@ fn the_pace_of_sessions_that_are_silent_is_forgotten_in_time() {
         server.server.handle_closed(server.now, key);
     }
     assert_eq!(count(&server, "paces"), 100);
-    server.pass(130_000);
+    server.skip(130_000);
     assert_eq!(count(&server, "paces"), 0);
 }
 
@@ -144,9 +144,9 @@ fn the_keys_of_publications_are_forgotten_in_time() {
         ));
     }
     assert_eq!(count(&server, "idempotency_keys"), 10);
-    server.pass(590_000);
+    server.skip(590_000);
     assert_eq!(count(&server, "idempotency_keys"), 10);
-    server.pass(15_000);
+    server.skip(15_000);
     assert_eq!(count(&server, "idempotency_keys"), 0);
 }
 
@@ -161,7 +161,7 @@ fn outcomes_are_forgotten_when_the_last_session_ends() {
     }
     assert!(count(&server, "acks_under_way") > 0);
     // Nobody resolves the app's name: the messages are given up.
-    server.pass(2_000_000);
+    server.skip(2_000_000);
     assert_eq!(count(&server, "acks_under_way"), 0);
     assert_eq!(count(&server, "acks_done"), 0);
 }
@@ -181,7 +181,7 @@ fn nothing_is_kept_of_channels_that_are_gone() {
         ),
         (1, 1)
     );
-    server.pass(400_000_000);
+    server.skip(400_000_000);
     for name in ["channels", "channels_unread", "channels_timed", "log_bytes"] {
         assert_eq!(count(&server, name), 0, "{name}");
     }

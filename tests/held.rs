@@ -103,7 +103,7 @@ impl Driven {
             if narrow.room > 0 {
                 return (false, seconds, String::from_utf8(narrow.taken).unwrap());
             }
-            self.pass(1_000);
+            self.skip(1_000);
         }
         panic!("it is still at it");
     }
@@ -151,7 +151,7 @@ fn an_old_poll_is_not_ended_because_what_it_was_owed_is_too_old() {
     let session = driven.open();
     driven.publish("lost");
     driven.flush(&mut Vec::new());
-    driven.pass(5_000);
+    driven.skip(5_000);
     driven.receive(&poll(&session));
     assert_eq!(
         driven.written(),
@@ -171,7 +171,7 @@ fn a_poll_of_a_browser_that_had_left_by_then_takes_nothing() {
     let key = driven.receive(&(post(&message) + &poll(&session)));
     driven.server.handle_finished(driven.now, key);
     // The app is given up, the message is answered, and the poll comes up.
-    driven.pass(5_000);
+    driven.skip(5_000);
     driven.flush(&mut Vec::new());
     driven.publish("precious");
     driven.flush(&mut Vec::new());

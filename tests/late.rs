@@ -58,7 +58,7 @@ fn a_socket_that_was_idle_has_the_whole_time_to_take_what_comes() {
     );
     driven.flush(&mut Vec::new());
     // The ping finds the socket full, of deliveries that it has taken before.
-    driven.pass(26_000);
+    driven.skip(26_000);
     driven.flush(&mut Stuck);
     let passed_ms = driven.time_until_closed_ms(key);
     assert!(passed_ms >= 15_000, "closed after {passed_ms} ms");
@@ -72,7 +72,7 @@ fn who_took_an_answer_slowly_may_be_idle_from_its_end_on() {
     });
     let key = driven.receive("GET /chloe/ping HTTP/1.1\r\nHost: a\r\n\r\n");
     driven.flush(&mut Stuck);
-    driven.pass(5_000);
+    driven.skip(5_000);
     driven.server.handle_writable(key);
     driven.flush(&mut Vec::new());
     let closed_after_ms = driven.time_until_closed_ms(key);

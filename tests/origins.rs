@@ -27,7 +27,7 @@ fn allow_both(config: &mut Config) {
 impl Driven {
     /// What is written, to whomever, once the polls that wait for nothing are due.
     fn written(&mut self) -> String {
-        self.pass(100);
+        self.skip(100);
         let mut bytes = Vec::new();
         self.flush(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
@@ -181,10 +181,7 @@ fn the_next_process_knows_it_too() {
     first.server.save(first.now, &mut saved).unwrap();
     let mut config = Config::default();
     allow_both(&mut config);
-    let mut second = Driven {
-        server: Server::new(config, [2; 32], first.now),
-        now: first.now,
-    };
+    let mut second = Driven::around(Server::new(config, [2; 32], first.now), first.now);
     let length = saved.len() as u64;
     let restored = second.server.restore(second.now, &mut &saved[..], length);
     restored.unwrap();

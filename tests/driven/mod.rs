@@ -1,12 +1,17 @@
-//! A server driven by hand: on a clock of its own, without sockets. Used by
-//! `late` and `held`.
+//! A server driven by hand: the testkit without its turns. What is written, and which
+//! actions are done, the test decides. Used by `late`, `held`, `forgotten`, `origins`
+//! and `ended_while_handled`.
 #![allow(dead_code, reason = "each test file uses its part")]
+
+#[path = "../testkit/mod.rs"]
+mod testkit;
 
 use std::io::{self, Write};
 
 use chloe::base::time::Time;
 use chloe::config::Config;
 use chloe::server::{Action, ConnKey, Peer, Server, Transmit};
+use testkit::{Around, Kit, Sockets};
 
 /// A socket that takes nothing.
 pub struct Stuck;
@@ -21,13 +26,35 @@ impl Write for Stuck {
     }
 }
 
-/// The server, and what time it is.
-pub struct Driven {
-    pub server: Server,
-    pub now: Time,
+/// All connections write to one writer, which is never broken.
+struct All<'a, W>(&'a mut W);
+
+impl<W: Write> Sockets for All<'_, W> {
+    type Writer<'b>
+        = &'b mut W
+    where
+        Self: 'b;
+
+    fn writer(&mut self, _: ConnKey) -> Option<&mut W> {
+        Some(self.0)
+    }
+
+    fn wrote(&mut self, _: ConnKey, done: Transmit) {
+        assert_ne!(done, Transmit::Failed);
+    }
+
+    fn close(&mut self, _: ConnKey) {}
 }
 
-impl Driven {
+/// Nothing is around: no app is there.
+pub struct Nothing;
+
+impl Around for Nothing {}
+
+/// The server, and what time it is.
+pub type Driven = Kit<Nothing>;
+
+impl Kit<Nothing> {
     pub fn new() -> Driven {
         Driven::with(|_| {})
     }
@@ -41,19 +68,20 @@ impl Driven {
         };
         change(&mut config);
         let now = Time::default().plus(1_000);
-        let server = Server::new(config, [1; 32], now);
-        Driven { server, now }
+        Driven::around(Server::new(config, [1; 32], now), now)
     }
 
-    /// Lets time pass, and the server do what is due meanwhile.
-    pub fn pass(&mut self, ms: u64) {
+    /// For a server that was made at `now`.
+    pub fn around(server: Server, now: Time) -> Driven {
+        Kit::of(server, now, Nothing)
+    }
+
+    /// Lets time pass, and the server do what is due meanwhile, and nothing else.
+    pub fn skip(&mut self, ms: u64) {
         let until_ms = self.now.ms + ms;
-        while let Some(at_ms) = self
-            .server
-            .poll_timeout()
-            .filter(|at_ms| *at_ms <= until_ms)
-        {
-            self.now = self.now.plus(at_ms.saturating_sub(self.now.ms).max(1));
+        let due = |server: &Server| server.poll_timeout().filter(|at_ms| *at_ms <= until_ms);
+        while due(&self.server).is_some() {
+            self.leap(1);
             self.server.handle_timeout(self.now);
         }
         self.now = self.now.plus(until_ms.saturating_sub(self.now.ms));
@@ -62,18 +90,15 @@ impl Driven {
     /// A new connection on which `text` comes.
     pub fn receive(&mut self, text: &str) -> ConnKey {
         let peer = Peer::Tcp(([127, 0, 0, 1], 9).into());
-        let key = self.server.handle_accept(self.now, peer).unwrap();
-        let mut bytes = text.as_bytes().to_vec();
-        self.server.handle_received(self.now, key, &mut bytes);
+        let key = self.accept(peer).unwrap();
+        self.put(key, text.as_bytes());
+        self.read();
         key
     }
 
     /// Writes all there is to write, whoever it is for.
     pub fn flush(&mut self, writer: &mut impl Write) {
-        while let Some(key) = self.server.poll_transmit(self.now) {
-            let done = self.server.transmit(self.now, key, writer);
-            assert_ne!(done, Transmit::Failed);
-        }
+        testkit::flush(&mut self.server, self.now, &mut All(writer));
     }
 
     /// Lets time pass until `key` is closed, and tells how much of it.
@@ -81,7 +106,7 @@ impl Driven {
         let began_ms = self.now.ms;
         while let Some(at_ms) = self.server.poll_timeout() {
             assert!(at_ms < began_ms + 600_000, "it is never closed");
-            self.now = self.now.plus(at_ms.saturating_sub(self.now.ms).max(1));
+            self.leap(1);
             self.server.handle_timeout(self.now);
             self.flush(&mut Stuck);
             while let Some(action) = self.server.poll_action() {
