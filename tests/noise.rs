@@ -3,20 +3,24 @@
 //! little. Nothing may panic, spin, or grow without bound. The seed that fails
 //! is printed; CHLOE_SEED replays it, CHLOE_SEEDS sets how many are tried.
 
-use std::io::{self, Write};
+#[path = "testkit/mod.rs"]
+mod testkit;
+
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chloe::base::random::Random;
 use chloe::base::time::Time;
 use chloe::config::Config;
-use chloe::server::{Action, ConnKey, Peer, Server, Transmit};
+use chloe::server::{ConnKey, Peer, Server};
 use chloe::wire::websocket::{Opcode, encode_masked_frame};
+use testkit::{Around, End, Kit};
 
-/// A socket that takes as much as it likes.
-struct Moody<'a>(&'a mut Random);
+/// Sockets take as much as they like, and the app is there when it likes.
+struct Moody(Random);
 
-impl Write for Moody<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Around for Moody {
+    fn write(&mut self, _: &mut End, bytes: &[u8]) -> io::Result<usize> {
         match self.0.below(8) {
             0 => Err(io::ErrorKind::WouldBlock.into()),
             1 => Err(io::ErrorKind::ConnectionReset.into()),
@@ -25,8 +29,11 @@ impl Write for Moody<'_> {
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn connect(&mut self, _: ConnKey) -> Result<(), io::ErrorKind> {
+        match self.0.below(3) > 0 {
+            true => Ok(()),
+            false => Err(io::ErrorKind::ConnectionRefused),
+        }
     }
 }
 
@@ -76,11 +83,7 @@ fn corpus() -> Vec<Vec<u8>> {
 }
 
 struct Noise {
-    server: Server,
-    random: Random,
-    now: Time,
-    conns: Vec<ConnKey>,
-    blocked: Vec<ConnKey>,
+    kit: Kit<Moody>,
     corpus: Vec<Vec<u8>>,
 }
 
@@ -99,33 +102,38 @@ impl Noise {
             ..Config::default()
         };
         let now = Time::default().plus(1_000);
+        let server = Server::new(config, bytes, now);
         Noise {
-            server: Server::new(config, bytes, now),
-            random: Random::new(bytes),
-            now,
-            conns: Vec::new(),
-            blocked: Vec::new(),
+            kit: Kit::of(server, now, Moody(Random::new(bytes))),
             corpus: corpus(),
         }
     }
 
+    fn below(&mut self, bound: u64) -> u64 {
+        self.kit.pipes.around.0.below(bound)
+    }
+
     fn pick(&mut self) -> Option<ConnKey> {
-        let count = self.conns.len() as u64;
-        (count > 0).then(|| self.conns[self.random.below(count) as usize])
+        let count = self.kit.open_keys().len() as u64;
+        (count > 0).then(|| {
+            let number = self.below(count) as usize;
+            self.kit.open_keys()[number]
+        })
     }
 
     /// A piece of the corpus, mostly as it is.
     fn piece(&mut self) -> Vec<u8> {
-        let choice = self.random.below(self.corpus.len() as u64) as usize;
+        let pieces = self.corpus.len() as u64;
+        let choice = self.below(pieces) as usize;
         let mut bytes = self.corpus[choice].clone();
-        match self.random.below(6) {
+        match self.below(6) {
             0 => {
-                let at = self.random.below(bytes.len() as u64) as usize;
-                bytes[at] = self.random.bits() as u8;
+                let at = self.below(bytes.len() as u64) as usize;
+                bytes[at] = self.kit.pipes.around.0.bits() as u8;
             }
-            1 => bytes.truncate(self.random.below(bytes.len() as u64 + 1) as usize),
+            1 => bytes.truncate(self.below(bytes.len() as u64 + 1) as usize),
             2 => {
-                let more = self.random.below(self.corpus.len() as u64) as usize;
+                let more = self.below(pieces) as usize;
                 bytes.extend_from_slice(&self.corpus[more].clone());
             }
             _ => {}
@@ -134,127 +142,50 @@ impl Noise {
     }
 
     fn step(&mut self) {
-        match self.random.below(20) {
+        match self.below(20) {
             0..=2 => {
-                if let Some(key) = self
-                    .server
-                    .handle_accept(self.now, Peer::Tcp(([127, 0, 0, 1], 9).into()))
-                {
-                    self.conns.push(key);
-                }
+                self.kit.accept(Peer::Tcp(([127, 0, 0, 1], 9).into()));
             }
             3..=12 => {
-                if let Some(key) = self.pick()
-                    && self.server.wants_read(key)
-                {
-                    let mut bytes = self.piece();
-                    self.server.handle_received(self.now, key, &mut bytes);
+                if let Some(key) = self.pick() {
+                    let bytes = self.piece();
+                    self.kit.put(key, &bytes);
                 }
             }
             13 => {
                 if let Some(key) = self.pick() {
-                    self.server.handle_finished(self.now, key);
+                    self.kit.finish(key);
                 }
             }
             14 => {
                 if let Some(key) = self.pick() {
-                    self.forget(key);
-                    self.server.handle_closed(self.now, key);
+                    self.kit.lose(key);
                 }
             }
-            15 => {
-                for key in std::mem::take(&mut self.blocked) {
-                    self.server.handle_writable(key);
-                }
+            15 => self.kit.unblock(),
+            16 => self.kit.leap(0),
+            _ => {
+                let ms = self.below(500);
+                self.kit.now = self.kit.now.plus(ms);
             }
-            16 => {
-                let at_ms = self.server.poll_timeout().unwrap_or(self.now.ms);
-                self.now = self.now.plus(at_ms.saturating_sub(self.now.ms));
-            }
-            _ => self.now = self.now.plus(self.random.below(500)),
         }
         self.turn();
     }
 
-    fn forget(&mut self, key: ConnKey) {
-        self.conns.retain(|other| *other != key);
-        self.blocked.retain(|other| *other != key);
-    }
-
     fn turn(&mut self) {
-        if self
-            .server
-            .poll_timeout()
-            .is_some_and(|at_ms| at_ms <= self.now.ms)
-        {
-            self.server.handle_timeout(self.now);
-        }
-        let next = self.server.poll_timeout();
-        assert!(
-            next.is_none_or(|at_ms| at_ms > self.now.ms),
-            "it would spin: {next:?} at {:?}",
-            self.now
-        );
-        self.act();
-        let mut writes = 0;
-        while let Some(key) = self.server.poll_transmit(self.now) {
-            writes += 1;
-            assert!(writes < 10_000, "the flush has no end");
-            if self.blocked.contains(&key) || !self.conns.contains(&key) {
-                continue;
-            }
-            match self
-                .server
-                .transmit(self.now, key, &mut Moody(&mut self.random))
-            {
-                Transmit::Idle => {}
-                Transmit::Blocked | Transmit::More => self.blocked.push(key),
-                Transmit::Failed => {
-                    self.forget(key);
-                    self.server.handle_closed(self.now, key);
-                }
-            }
-        }
-        self.act();
-        assert!(self.conns.len() <= 50 + 8, "connections are bounded");
-    }
-
-    fn act(&mut self) {
-        while let Some(action) = self.server.poll_action() {
-            match action {
-                Action::Resolve { .. } => {
-                    let found = Ok(vec![([127, 0, 0, 1], 4567).into()]);
-                    self.server.handle_resolved(self.now, found);
-                }
-                Action::Connect { key, .. } => {
-                    let works = self.random.below(3) > 0;
-                    if works {
-                        self.conns.push(key);
-                    }
-                    let result = if works {
-                        Ok(())
-                    } else {
-                        Err(io::ErrorKind::ConnectionRefused)
-                    };
-                    self.server.handle_connected(self.now, key, result);
-                }
-                Action::Close { key } => self.forget(key),
-                Action::ShutdownWrite { .. } | Action::ResumeRead { .. } => {}
-            }
-        }
+        self.kit.turn();
+        let open = self.kit.open_keys().len();
+        assert!(open <= 50 + 8, "connections are bounded");
     }
 
     fn end(&mut self) {
-        self.server.handle_shutdown(self.now);
+        self.kit.server.handle_shutdown(self.kit.now);
         for _ in 0..2_000 {
-            if self.server.is_drained() {
+            if self.kit.server.is_drained() {
                 return;
             }
-            for key in std::mem::take(&mut self.blocked) {
-                self.server.handle_writable(key);
-            }
-            let at_ms = self.server.poll_timeout().unwrap_or(self.now.ms);
-            self.now = self.now.plus(at_ms.saturating_sub(self.now.ms).max(1));
+            self.kit.unblock();
+            self.kit.leap(1);
             self.turn();
         }
         panic!("it does not stop");
