@@ -5,6 +5,9 @@
 //! `fuzz/targets`, where libFuzzer makes the bytes, and `tests/fuzz_seeds.rs`,
 //! which runs those that are kept.
 
+#[path = "../../tests/testkit/mod.rs"]
+mod testkit;
+
 mod config;
 mod http;
 mod server;

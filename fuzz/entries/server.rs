@@ -5,12 +5,14 @@
 //! few more that say to whom and with what. What the server says is read for
 //! session ids and positions, so that later steps may speak of them.
 
-use std::io::{self, Write};
+use std::io;
 
 use chloe::base::time::Time;
 use chloe::config::Config;
-use chloe::server::{Action, ConnKey, Peer, Server, Transmit};
+use chloe::server::{ConnKey, Peer, Server};
 use chloe::wire::websocket::{Opcode, encode_masked_frame};
+
+use super::testkit::{Around, End, Kit};
 
 const CONNECTIONS: usize = 12;
 const UPSTREAMS: usize = 3;
@@ -74,46 +76,53 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// A socket that takes as much as its mood allows, and what it got.
-struct Socket<'a> {
-    mood: &'a mut u32,
-    got: &'a mut Vec<u8>,
+/// Sockets take as much as their mood allows, and the app is up or not.
+struct Moody {
+    mood: u32,
+    /// What was said in this turn.
+    said: Vec<u8>,
+    /// How the next connection to the app goes.
+    app_is_up: bool,
 }
 
-impl Write for Socket<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Around for Moody {
+    fn write(&mut self, _: &mut End, bytes: &[u8]) -> io::Result<usize> {
         // A plain generator: moods differ, and are the same in each run.
-        *self.mood = self
+        self.mood = self
             .mood
             .wrapping_mul(0x0019_660d)
             .wrapping_add(0x3c6e_f35f);
-        let count = match *self.mood >> 28 {
+        let count = match self.mood >> 28 {
             0 => return Err(io::ErrorKind::WouldBlock.into()),
-            1..=3 => bytes.len().min(1 + (*self.mood >> 20 & 0xff) as usize),
-            4 if *self.mood & 0xf_0000 == 0 => return Err(io::ErrorKind::ConnectionReset.into()),
+            1..=3 => bytes.len().min(1 + (self.mood >> 20 & 0xff) as usize),
+            4 if self.mood & 0xf_0000 == 0 => return Err(io::ErrorKind::ConnectionReset.into()),
             _ => bytes.len(),
         };
-        self.got.extend_from_slice(&bytes[..count]);
+        self.said.extend_from_slice(&bytes[..count]);
         Ok(count)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn connect(&mut self, _: ConnKey) -> Result<(), io::ErrorKind> {
+        match self.app_is_up {
+            true => Ok(()),
+            false => Err(io::ErrorKind::ConnectionRefused),
+        }
+    }
+
+    fn resolve(&mut self) -> Result<Vec<std::net::SocketAddr>, String> {
+        match self.app_is_up {
+            true => Ok(vec![([127, 0, 0, 1], 4567).into()]),
+            false => Err("there is no such host".to_owned()),
+        }
     }
 }
 
 struct World {
-    server: Server,
+    kit: Kit<Moody>,
     /// How many processes there were before.
     life: u8,
-    now: Time,
-    mood: u32,
-    conns: Vec<ConnKey>,
-    blocked: Vec<ConnKey>,
     session: String,
     position: String,
-    /// How the next connection to the app goes.
-    app_is_up: bool,
 }
 
 pub fn server(data: &[u8]) {
@@ -129,37 +138,33 @@ pub fn server(data: &[u8]) {
 impl World {
     fn new(mood: u8) -> World {
         let now = Time::default().plus(1_700_000_000_000);
-        World {
-            server: fresh(now, 0),
-            life: 0,
-            now,
+        let moody = Moody {
             mood: u32::from(mood) << 20,
-            conns: Vec::new(),
-            blocked: Vec::new(),
+            said: Vec::new(),
+            app_is_up: true,
+        };
+        World {
+            kit: Kit::of(fresh(now, 0), now, moody),
+            life: 0,
             session: "0".repeat(32),
             position: "00000000:0".to_owned(),
-            app_is_up: true,
         }
     }
 
     /// The process ends, and another goes on with what it left.
     fn restart(&mut self) {
-        self.server.handle_restart(self.now);
+        self.kit.server.handle_restart(self.kit.now);
         self.turn();
-        let mut left = Vec::new();
-        self.server
-            .save(self.now, &mut left)
-            .expect("memory takes all");
-        self.server.handle_handed_over(self.now);
+        let (now, mut left) = (self.kit.now, Vec::new());
+        let saved = self.kit.server.save(now, &mut left);
+        saved.expect("memory takes all");
+        self.kit.server.handle_handed_over(now);
         self.turn();
-        self.conns.clear();
-        self.blocked.clear();
+        self.kit.forget_all();
         self.life = self.life.wrapping_add(1);
-        self.server = fresh(self.now, self.life);
-        let restored = {
-            let length = left.len() as u64;
-            self.server.restore(self.now, &mut &left[..], length)
-        };
+        self.kit.server = fresh(now, self.life);
+        let length = left.len() as u64;
+        let restored = self.kit.server.restore(now, &mut &left[..], length);
         assert!(restored.is_ok(), "{restored:?}");
     }
 
@@ -199,19 +204,12 @@ impl World {
                 self.hear(to, said);
             }
             10 => self.leave(steps.byte()),
-            11 => {
-                for key in std::mem::take(&mut self.blocked) {
-                    self.server.handle_writable(key);
-                }
-            }
-            12 => {
-                let due_ms = self.server.poll_timeout().unwrap_or(self.now.ms);
-                self.now = self.now.plus(due_ms.saturating_sub(self.now.ms));
-            }
-            13 => self.now = self.now.plus(u64::from(steps.byte()) * 8),
-            14 => self.app_is_up = steps.byte().is_multiple_of(2),
+            11 => self.kit.unblock(),
+            12 => self.kit.leap(0),
+            13 => self.kit.now = self.kit.now.plus(u64::from(steps.byte()) * 8),
+            14 => self.kit.pipes.around.app_is_up = steps.byte().is_multiple_of(2),
             _ => match steps.byte() {
-                255 => self.server.handle_shutdown(self.now),
+                255 => self.kit.server.handle_shutdown(self.kit.now),
                 240.. => self.restart(),
                 _ => {}
             },
@@ -224,12 +222,12 @@ impl World {
             1 => Peer::Tcp(([192, 0, 2, whence], 9).into()),
             _ => Peer::Unix,
         };
-        self.conns.extend(self.server.handle_accept(self.now, peer));
+        self.kit.accept(peer);
     }
 
     fn pick(&self, number: u8) -> Option<ConnKey> {
-        let count = self.conns.len();
-        (count > 0).then(|| self.conns[usize::from(number) % count])
+        let open = self.kit.open_keys();
+        (!open.is_empty()).then(|| open[usize::from(number) % open.len()])
     }
 
     /// `text` with the session and the position that were told last.
@@ -238,110 +236,38 @@ impl World {
             .replace("POSITION", &self.position)
     }
 
-    fn hear(&mut self, to: u8, mut bytes: Vec<u8>) {
-        if let Some(key) = self.pick(to)
-            && !bytes.is_empty()
-            && self.server.wants_read(key)
-        {
-            self.server.handle_received(self.now, key, &mut bytes);
+    fn hear(&mut self, to: u8, bytes: Vec<u8>) {
+        if let Some(key) = self.pick(to) {
+            self.kit.put(key, &bytes);
         }
     }
 
     fn leave(&mut self, number: u8) {
-        let Some(key) = self.pick(number) else {
-            return;
-        };
-        if number < 128 {
-            self.server.handle_finished(self.now, key);
-        } else {
-            self.forget(key);
-            self.server.handle_closed(self.now, key);
+        match self.pick(number) {
+            Some(key) if number < 128 => self.kit.finish(key),
+            Some(key) => self.kit.lose(key),
+            None => {}
         }
     }
 
-    fn forget(&mut self, key: ConnKey) {
-        self.conns.retain(|other| *other != key);
-        self.blocked.retain(|other| *other != key);
-    }
-
-    /// The rest of a turn, as the event loop goes through it.
     fn turn(&mut self) {
-        let due = |server: &Server, now: Time| server.poll_timeout().is_some_and(|at| at <= now.ms);
-        if due(&self.server, self.now) {
-            self.server.handle_timeout(self.now);
-        }
-        assert!(!due(&self.server, self.now), "it would spin");
-        self.act();
-        let mut writes = 0;
-        while let Some(key) = self.server.poll_transmit(self.now) {
-            writes += 1;
-            assert!(writes < 10_000, "the flush has no end");
-            if self.conns.contains(&key) && !self.blocked.contains(&key) {
-                self.transmit(key);
-            }
-        }
-        self.act();
-        let most = CONNECTIONS + UPSTREAMS;
-        assert!(self.conns.len() <= most, "connections are bounded");
-    }
-
-    fn transmit(&mut self, key: ConnKey) {
-        let mut got = Vec::new();
-        let mut socket = Socket {
-            mood: &mut self.mood,
-            got: &mut got,
-        };
-        match self.server.transmit(self.now, key, &mut socket) {
-            Transmit::Idle => {}
-            Transmit::Blocked | Transmit::More => self.blocked.push(key),
-            Transmit::Failed => {
-                self.forget(key);
-                self.server.handle_closed(self.now, key);
-            }
-        }
-        let said = String::from_utf8_lossy(&got);
+        self.kit.turn();
+        let said = std::mem::take(&mut self.kit.pipes.around.said);
+        let said = String::from_utf8_lossy(&said);
         learn(&said, "\"sessionId\":\"", &mut self.session);
         learn(&said, "\"position\":\"", &mut self.position);
-    }
-
-    fn act(&mut self) {
-        let mut actions = 0;
-        while let Some(action) = self.server.poll_action() {
-            actions += 1;
-            assert!(actions < 10_000, "the actions have no end");
-            match action {
-                Action::Resolve { .. } => {
-                    let found = match self.app_is_up {
-                        true => Ok(vec![([127, 0, 0, 1], 4567).into()]),
-                        false => Err("there is no such host".to_owned()),
-                    };
-                    self.server.handle_resolved(self.now, found);
-                }
-                Action::Connect { key, .. } => {
-                    let result = match self.app_is_up {
-                        true => Ok(()),
-                        false => Err(io::ErrorKind::ConnectionRefused),
-                    };
-                    self.conns.extend(result.is_ok().then_some(key));
-                    self.server.handle_connected(self.now, key, result);
-                }
-                Action::Close { key } => self.forget(key),
-                Action::ShutdownWrite { .. } | Action::ResumeRead { .. } => {}
-            }
-        }
+        let open = self.kit.open_keys().len();
+        assert!(open <= CONNECTIONS + UPSTREAMS, "connections are bounded");
     }
 
     fn end(&mut self) {
-        self.server.handle_shutdown(self.now);
+        self.kit.server.handle_shutdown(self.kit.now);
         for _ in 0..500 {
-            if self.server.is_drained() {
+            if self.kit.server.is_drained() {
                 return;
             }
-            for key in std::mem::take(&mut self.blocked) {
-                self.server.handle_writable(key);
-            }
-            let due_ms = self.server.poll_timeout().unwrap_or(self.now.ms);
-            self.now = self.now.plus(due_ms.saturating_sub(self.now.ms).max(1));
+            self.kit.unblock();
+            self.kit.leap(1);
             self.turn();
         }
         panic!("it does not stop");
