@@ -10,13 +10,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chloe::base::time::Time;
 use chloe::config::Config;
-use chloe::server::{Action, ConnKey, Peer, Server, Transmit};
+use chloe::server::{ConnKey, Peer, Server, Transmit};
 use chloe::wire::http::encode_request;
 use chloe::wire::websocket::handshake::encode_client_request;
 use chloe::wire::websocket::{Opcode, Role, encode_masked_frame, frame::decode_header};
 
 use super::payload;
 use super::process::own_thread_cpu;
+use super::testkit::{self, Sockets};
 
 const CHANNEL: &str = "bench";
 const HOST: &str = "127.0.0.1:8901";
@@ -30,6 +31,32 @@ struct Sink {
     kept: Option<Vec<u8>>,
 }
 
+/// The sinks, each at the index of its connection.
+#[derive(Default)]
+struct Sinks(Vec<Sink>);
+
+impl Sinks {
+    fn at(&mut self, key: ConnKey) -> &mut Sink {
+        &mut self.0[key.index() as usize]
+    }
+}
+
+impl Sockets for Sinks {
+    type Writer<'a> = &'a mut Sink;
+
+    fn writer(&mut self, key: ConnKey) -> Option<&mut Sink> {
+        Some(self.at(key))
+    }
+
+    fn wrote(&mut self, _: ConnKey, done: Transmit) {
+        assert_eq!(done, Transmit::Idle, "a counter takes everything");
+    }
+
+    fn close(&mut self, _: ConnKey) {
+        panic!("nothing is closed while it is measured");
+    }
+}
+
 /// A server with subscribers and publishers.
 pub struct InMemory {
     server: Server,
@@ -38,7 +65,7 @@ pub struct InMemory {
     /// By so much time was moved by hand.
     moved_ms: u64,
     unix_ms: u64,
-    sinks: Vec<Sink>,
+    sinks: Sinks,
     subscribers: Vec<ConnKey>,
     publishers: Vec<ConnKey>,
     sequence: u32,
@@ -91,7 +118,7 @@ impl InMemory {
             start,
             moved_ms: 0,
             unix_ms,
-            sinks: Vec::new(),
+            sinks: Sinks::default(),
             subscribers: Vec::new(),
             publishers: Vec::new(),
             sequence: 0,
@@ -122,8 +149,9 @@ impl InMemory {
         let key = self.server.handle_accept(now, peer);
         let key = key.expect("fewer than connections_max are made");
         let index = key.index() as usize;
-        if self.sinks.len() <= index {
-            self.sinks.resize_with(index + 1, Sink::default);
+        let sinks = &mut self.sinks.0;
+        if sinks.len() <= index {
+            sinks.resize_with(index + 1, Sink::default);
         }
         key
     }
@@ -191,21 +219,21 @@ impl InMemory {
     /// A poll that is held until something is published to everyone.
     pub fn poll_and_publish(&mut self, poller: &mut Poller) {
         let (now, index) = (self.now(), poller.key.index() as usize);
-        let before = self.sinks[index].bytes;
+        let before = self.sinks.0[index].bytes;
         poller.request.clone_from(&poller.poll);
         self.server
             .handle_received(now, poller.key, &mut poller.request);
         self.flush(now);
-        let held = self.sinks[index].bytes == before;
+        let held = self.sinks.0[index].bytes == before;
         assert!(held, "there is nothing to answer with yet");
         poller.answer.clear();
-        self.sinks[index].kept = Some(std::mem::take(&mut poller.answer));
+        self.sinks.0[index].kept = Some(std::mem::take(&mut poller.answer));
         poller.request.clone_from(&poller.publish);
         let publisher = self.publishers[0];
         self.server
             .handle_received(now, publisher, &mut poller.request);
         self.flush(now);
-        poller.answer = self.sinks[index].kept.take().unwrap_or_default();
+        poller.answer = self.sinks.0[index].kept.take().unwrap_or_default();
         let list = poller.answer.iter().rposition(|&byte| byte == b'[');
         let list = &poller.answer[list.unwrap_or(0)..];
         assert!(list.starts_with(br#"[{"data":"hello""#), "it came");
@@ -213,40 +241,27 @@ impl InMemory {
 
     /// Hands `bytes` in; what comes back on that connection.
     fn ask(&mut self, key: ConnKey, bytes: &mut [u8]) -> Vec<u8> {
-        self.sinks[key.index() as usize].kept = Some(Vec::new());
+        self.sinks.at(key).kept = Some(Vec::new());
         let now = self.now();
         self.server.handle_received(now, key, bytes);
         self.flush(now);
-        let kept = self.sinks[key.index() as usize].kept.take();
+        let kept = self.sinks.at(key).kept.take();
         kept.unwrap_or_default()
     }
 
     /// The rest of a turn, as the event loop does it, but without a cap on writes.
     fn flush(&mut self, now: Time) {
-        while self.server.poll_timeout().is_some_and(|due| due <= now.ms) {
-            self.server.handle_timeout(now);
-        }
-        self.act();
-        while let Some(key) = self.server.poll_transmit(now) {
-            let sink = &mut self.sinks[key.index() as usize];
-            let done = self.server.transmit(now, key, sink);
-            assert_eq!(done, Transmit::Idle, "a counter takes everything");
-        }
-        self.act();
-    }
-
-    fn act(&mut self) {
-        while let Some(action) = self.server.poll_action() {
-            let closes = matches!(action, Action::Close { .. });
-            assert!(!closes, "nothing is closed while it is measured");
-        }
+        testkit::run_timers(&mut self.server, now);
+        testkit::act(&mut self.server, now, &mut self.sinks);
+        testkit::flush(&mut self.server, now, &mut self.sinks);
+        testkit::act(&mut self.server, now, &mut self.sinks);
     }
 
     /// Publishes `in_flight` publications a turn for `duration`, and checks
     /// that every subscriber got all of them.
     pub fn run(&mut self, in_flight: usize, duration: Duration) -> Run {
         let sample = self.subscribers[0];
-        self.sinks[sample.index() as usize].kept = Some(Vec::new());
+        self.sinks.at(sample).kept = Some(Vec::new());
         let (bytes, writes) = self.totals();
         let (first, begun, cpu) = (self.sequence, Instant::now(), own_thread_cpu());
         while begun.elapsed() < duration {
@@ -254,7 +269,7 @@ impl InMemory {
         }
         let (elapsed, cpu) = (begun.elapsed(), own_thread_cpu().saturating_sub(cpu));
         let publications = u64::from(self.sequence - first);
-        let sink = &mut self.sinks[sample.index() as usize];
+        let sink = self.sinks.at(sample);
         let seen = sink.kept.take().unwrap_or_default();
         assert_eq!(count_in_order(&seen, first), publications, "all came");
         let readers = self.subscribers.len() as u64;
@@ -287,7 +302,7 @@ impl InMemory {
     /// Bytes and writes to subscribers.
     fn totals(&self) -> (u64, u64) {
         let sinks = self.subscribers.iter();
-        let sinks = sinks.map(|key| &self.sinks[key.index() as usize]);
+        let sinks = sinks.map(|key| &self.sinks.0[key.index() as usize]);
         sinks.fold((0, 0), |(bytes, writes), sink| {
             (bytes + sink.bytes, writes + sink.writes)
         })

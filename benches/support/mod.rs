@@ -4,6 +4,9 @@
 //! The load generator is `chloe-bench`, a program of its own. Nothing here is part of Chloe. Used by the files in `benches`.
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
+#[path = "../../tests/testkit/mod.rs"]
+pub mod testkit;
+
 pub mod figures;
 pub mod payload;
 pub mod process;
