@@ -8,6 +8,9 @@
 //! trace, `CHLOE_SEEDS=n` or `CHLOE_SEEDS=n..m` sets which are played. Beside the fixed
 //! seeds some are played that nobody has played before; `CHLOE_FRESH=n` sets how many.
 
+#[path = "testkit/mod.rs"]
+mod testkit;
+
 #[path = "sim/dice.rs"]
 mod dice;
 #[path = "sim/network.rs"]

@@ -17,7 +17,7 @@ use chloe::wire::websocket::{Opcode, Role, encode_masked_frame, frame::decode_he
 
 use super::payload;
 use super::process::own_thread_cpu;
-use super::testkit::{self, Sockets};
+use super::testkit::{self, STEPS_MAX, Sockets};
 
 const CHANNEL: &str = "bench";
 const HOST: &str = "127.0.0.1:8901";
@@ -44,11 +44,11 @@ impl Sinks {
 impl Sockets for Sinks {
     type Writer<'a> = &'a mut Sink;
 
-    fn writer(&mut self, key: ConnKey) -> Option<&mut Sink> {
+    fn writer(&mut self, _: &Server, key: ConnKey) -> Option<&mut Sink> {
         Some(self.at(key))
     }
 
-    fn wrote(&mut self, _: ConnKey, done: Transmit) {
+    fn wrote(&mut self, _: &Server, _: ConnKey, done: Transmit) {
         assert_eq!(done, Transmit::Idle, "a counter takes everything");
     }
 
@@ -253,7 +253,7 @@ impl InMemory {
     fn flush(&mut self, now: Time) {
         testkit::run_timers(&mut self.server, now);
         testkit::act(&mut self.server, now, &mut self.sinks);
-        testkit::flush(&mut self.server, now, &mut self.sinks);
+        testkit::flush(&mut self.server, now, &mut self.sinks, STEPS_MAX);
         testkit::act(&mut self.server, now, &mut self.sinks);
     }
 

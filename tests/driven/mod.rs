@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use chloe::base::time::Time;
 use chloe::config::Config;
 use chloe::server::{Action, ConnKey, Peer, Server, Transmit};
-use testkit::{Around, Kit, Sockets};
+use testkit::{Around, Kit, STEPS_MAX, Sockets};
 
 /// A socket that takes nothing.
 pub struct Stuck;
@@ -35,11 +35,11 @@ impl<W: Write> Sockets for All<'_, W> {
     where
         Self: 'b;
 
-    fn writer(&mut self, _: ConnKey) -> Option<&mut W> {
+    fn writer(&mut self, _: &Server, _: ConnKey) -> Option<&mut W> {
         Some(self.0)
     }
 
-    fn wrote(&mut self, _: ConnKey, done: Transmit) {
+    fn wrote(&mut self, _: &Server, _: ConnKey, done: Transmit) {
         assert_ne!(done, Transmit::Failed);
     }
 
@@ -98,7 +98,7 @@ impl Kit<Nothing> {
 
     /// Writes all there is to write, whoever it is for.
     pub fn flush(&mut self, writer: &mut impl Write) {
-        testkit::flush(&mut self.server, self.now, &mut All(writer));
+        testkit::flush(&mut self.server, self.now, &mut All(writer), STEPS_MAX);
     }
 
     /// Lets time pass until `key` is closed, and tells how much of it.

@@ -4,9 +4,12 @@
 //! its share of a turn was not enough, and when the server asks for it by
 //! `Action::ResumeRead`. Nobody else makes the loop look: what is never resumed stays unread.
 
-use chloe::server::ConnKey;
+use std::collections::VecDeque;
+
+use chloe::server::{ConnKey, Server};
 
 use super::network::{SocketId, Stage, take};
+use super::shadow::Shadow;
 use super::turn::World;
 
 /// More reads than this in one turn is a spin.
@@ -46,16 +49,6 @@ impl World {
             if !std::mem::replace(&mut socket.reading.queued, true) {
                 self.ready.push_back(id);
             }
-        }
-    }
-
-    /// The server asks for a socket to be looked at again.
-    pub fn resume_read(&mut self, key: ConnKey) {
-        let Some(id) = self.network.find(key) else {
-            return;
-        };
-        if self.network.sockets[id].reading.readable {
-            self.enqueue(id);
         }
     }
 
@@ -183,15 +176,7 @@ impl World {
 
     /// What the server held back and has taken since, in the order in which it came.
     pub fn note_published(&mut self) {
-        let (server, shadow) = (&self.server, &mut self.shadow);
-        self.publishing.retain(|&(key, number)| {
-            let waits = server.waits_to_publish(key);
-            if waits == Some(false) {
-                shadow.accept(number);
-            }
-            // Of one that is gone the request was never made.
-            waits == Some(true)
-        });
+        note_published(&self.server, &mut self.shadow, &mut self.publishing);
     }
 
     /// Whatever the server wants to read is going to be read: nobody waits for a word
@@ -211,4 +196,20 @@ impl World {
             );
         }
     }
+}
+
+/// As `World::note_published`.
+pub fn note_published(
+    server: &Server,
+    shadow: &mut Shadow,
+    publishing: &mut VecDeque<(ConnKey, usize)>,
+) {
+    publishing.retain(|&(key, number)| {
+        let waits = server.waits_to_publish(key);
+        if waits == Some(false) {
+            shadow.accept(number);
+        }
+        // Of one that is gone the request was never made.
+        waits == Some(true)
+    });
 }

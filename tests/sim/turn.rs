@@ -1,19 +1,19 @@
 //! The event loop of the simulation: one turn in the order of the true one.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 
 use chloe::base::time::Time;
 use chloe::config::Config;
-use chloe::server::{Action, ConnKey, Server, Transmit};
+use chloe::server::{ConnKey, Server, Transmit};
 
 use super::dice::Dice;
 use super::ledger::Ledger;
 use super::network::{Network, SocketId, Stage, Writer};
+use super::reads::note_published;
 use super::shadow::Shadow;
-
-/// More steps than this in one turn is a spin.
-const STEPS_MAX: usize = 20_000;
+use super::testkit::{self, STEPS_MAX, Sockets};
 
 /// So much time passes in one step at most, unless it leaps.
 pub const STEP_MS: u64 = 5_000;
@@ -212,64 +212,116 @@ impl World {
     }
 
     fn act(&mut self) {
-        for _ in 0..STEPS_MAX {
-            let Some(action) = self.server.poll_action() else {
-                return;
-            };
-            match action {
-                Action::Connect { key, address } => {
-                    let id = self.network.dial(&mut self.dice, key);
-                    self.dialed.push((id, address));
-                }
-                Action::Resolve { .. } => self.resolving = true,
-                Action::Close { key } => {
-                    if let Some(id) = self.network.find(key) {
-                        self.log(|| format!("the server closes {id}"));
-                        self.network.close(id);
-                    }
-                }
-                Action::ShutdownWrite { key } => {
-                    if let Some(id) = self.network.find(key) {
-                        self.network.sockets[id].shut = true;
-                        self.network.end(id);
-                    }
-                }
-                Action::ResumeRead { key } => self.resume_read(key),
-            }
-        }
-        panic!("actions without end");
+        let (server, now, mut outside) = self.outside();
+        testkit::act(server, now, &mut outside);
     }
 
     /// Writes to `most` connections; true if there was no more to write.
     fn flush(&mut self, most: usize) -> bool {
-        for _ in 0..most {
-            let next = self.server.poll_transmit(self.now);
-            self.note_published();
-            let Some(key) = next else {
-                return true;
-            };
-            let Some(id) = self.network.find(key) else {
-                continue;
-            };
-            let calm = self.network.calm;
-            let mut writer = Writer {
-                socket: &mut self.network.sockets[id],
-                dice: &mut self.dice,
-                calm,
-                writes: &mut self.network.writes,
-            };
-            assert!(!writer.socket.blocked, "a full pipe is written to");
-            match self.server.transmit(self.now, key, &mut writer) {
-                Transmit::Idle => {}
-                Transmit::More => {
-                    self.network.sockets[id].blocked = true;
-                    self.network.sockets[id].more = true;
-                }
-                Transmit::Blocked => self.network.sockets[id].blocked = true,
-                Transmit::Failed => self.lose(id, key),
+        let (server, now, mut outside) = self.outside();
+        let (_, all) = testkit::flush(server, now, &mut outside, most);
+        self.note_published();
+        all
+    }
+
+    /// The server, and what it writes to and asks.
+    fn outside(&mut self) -> (&mut Server, Time, Outside<'_>) {
+        let outside = Outside {
+            now_ms: self.now.ms,
+            trace: self.trace,
+            dice: &mut self.dice,
+            network: &mut self.network,
+            shadow: &mut self.shadow,
+            dialed: &mut self.dialed,
+            ready: &mut self.ready,
+            publishing: &mut self.publishing,
+            resolving: &mut self.resolving,
+        };
+        (&mut self.server, self.now, outside)
+    }
+}
+
+/// The network, as the steps of a turn use it.
+struct Outside<'a> {
+    now_ms: u64,
+    trace: bool,
+    dice: &'a mut Dice,
+    network: &'a mut Network,
+    shadow: &'a mut Shadow,
+    dialed: &'a mut Vec<(SocketId, SocketAddr)>,
+    ready: &'a mut VecDeque<SocketId>,
+    publishing: &'a mut VecDeque<(ConnKey, usize)>,
+    resolving: &'a mut bool,
+}
+
+impl Sockets for Outside<'_> {
+    type Writer<'a>
+        = Writer<'a>
+    where
+        Self: 'a;
+
+    fn writer(&mut self, server: &Server, key: ConnKey) -> Option<Writer<'_>> {
+        note_published(server, self.shadow, self.publishing);
+        let id = self.network.find(key)?;
+        let calm = self.network.calm;
+        let writer = Writer {
+            socket: &mut self.network.sockets[id],
+            dice: self.dice,
+            calm,
+            writes: &mut self.network.writes,
+        };
+        assert!(!writer.socket.blocked, "a full pipe is written to");
+        Some(writer)
+    }
+
+    fn wrote(&mut self, server: &Server, key: ConnKey, done: Transmit) {
+        let id = self.network.find(key).expect("it was written to");
+        let socket = &mut self.network.sockets[id];
+        match done {
+            Transmit::Idle => {}
+            Transmit::More => (socket.blocked, socket.more) = (true, true),
+            Transmit::Blocked => socket.blocked = true,
+            Transmit::Failed => {
+                note_published(server, self.shadow, self.publishing);
+                self.network.close(id);
             }
         }
-        assert!(most < STEPS_MAX, "writing never ends");
-        false
+    }
+
+    fn close(&mut self, key: ConnKey) {
+        if let Some(id) = self.network.find(key) {
+            if self.trace {
+                eprintln!("{:>8} the server closes {id}", self.now_ms);
+            }
+            self.network.close(id);
+        }
+    }
+
+    fn shut(&mut self, key: ConnKey) {
+        if let Some(id) = self.network.find(key) {
+            self.network.sockets[id].shut = true;
+            self.network.end(id);
+        }
+    }
+
+    fn resume(&mut self, key: ConnKey) {
+        let Some(id) = self.network.find(key) else {
+            return;
+        };
+        let reading = &mut self.network.sockets[id].reading;
+        if reading.readable && !std::mem::replace(&mut reading.queued, true) {
+            self.ready.push_back(id);
+        }
+    }
+
+    fn connect(&mut self, key: ConnKey, at: SocketAddr) -> Option<Result<(), io::ErrorKind>> {
+        let id = self.network.dial(self.dice, key);
+        self.dialed.push((id, at));
+        None
+    }
+
+    fn resolve(&mut self) -> Option<Result<Vec<SocketAddr>, String>> {
+        *self.resolving = true;
+        None
     }
 }

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use chloe::base::time::Time;
 use chloe::server::{ConnKey, Peer, Server, Transmit};
 
-use super::turn::{self, Sockets};
+use super::turn::{self, STEPS_MAX, Sockets};
 
 /// The most that one read takes.
 const READ_BYTES: usize = 4_096;
@@ -133,13 +133,13 @@ impl<A: Around> Sockets for Pipes<A> {
     where
         A: 'a;
 
-    fn writer(&mut self, key: ConnKey) -> Option<Pipe<'_, A>> {
+    fn writer(&mut self, _: &Server, key: ConnKey) -> Option<Pipe<'_, A>> {
         let end = self.ends.get_mut(&key.to_u64())?;
         let around = &mut self.around;
         (!end.blocked && !end.closed).then_some(Pipe { end, around })
     }
 
-    fn wrote(&mut self, key: ConnKey, done: Transmit) {
+    fn wrote(&mut self, _: &Server, key: ConnKey, done: Transmit) {
         match done {
             Transmit::Idle => {}
             Transmit::More => self.unfinished.push(key),
@@ -301,7 +301,7 @@ impl<A: Around> Kit<A> {
         turn::run_timers(&mut self.server, self.now);
         turn::assert_asleep(&self.server, self.now);
         done += turn::act(&mut self.server, self.now, &mut self.pipes);
-        done += turn::flush(&mut self.server, self.now, &mut self.pipes);
+        done += turn::flush(&mut self.server, self.now, &mut self.pipes, STEPS_MAX).0;
         done += turn::act(&mut self.server, self.now, &mut self.pipes);
         done > 0
     }

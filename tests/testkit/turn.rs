@@ -20,12 +20,12 @@ pub trait Sockets {
         Self: 'a;
 
     /// Where bytes for `key` go. `None`: it is gone, or was told to be full and has not
-    /// got room since.
-    fn writer(&mut self, key: ConnKey) -> Option<Self::Writer<'_>>;
+    /// got room since. `server` has just chosen to write there.
+    fn writer(&mut self, server: &Server, key: ConnKey) -> Option<Self::Writer<'_>>;
 
     /// What became of a write. After `Failed` the socket is dropped here, and the server
     /// is told by the loop.
-    fn wrote(&mut self, key: ConnKey, done: Transmit);
+    fn wrote(&mut self, server: &Server, key: ConnKey, done: Transmit);
 
     /// The server closes the connection.
     fn close(&mut self, key: ConnKey);
@@ -79,23 +79,31 @@ pub fn act(server: &mut Server, now: Time, sockets: &mut impl Sockets) -> usize 
     actions
 }
 
-/// Writes all there is to write; how many writes that was.
-pub fn flush(server: &mut Server, now: Time, sockets: &mut impl Sockets) -> usize {
+/// Writes to `most` connections; to how many it did, and whether that was all.
+pub fn flush(
+    server: &mut Server,
+    now: Time,
+    sockets: &mut impl Sockets,
+    most: usize,
+) -> (usize, bool) {
     let mut writes = 0;
-    while let Some(key) = server.poll_transmit(now) {
+    while writes < most {
+        let Some(key) = server.poll_transmit(now) else {
+            return (writes, true);
+        };
         writes += 1;
-        assert!(writes < STEPS_MAX, "the flush has no end");
-        let Some(mut writer) = sockets.writer(key) else {
+        let Some(mut writer) = sockets.writer(server, key) else {
             continue;
         };
         let done = server.transmit(now, key, &mut writer);
         drop(writer);
-        sockets.wrote(key, done);
+        sockets.wrote(server, key, done);
         if done == Transmit::Failed {
             server.handle_closed(now, key);
         }
     }
-    writes
+    assert!(writes < STEPS_MAX, "the flush has no end");
+    (writes, false)
 }
 
 /// Nothing is due that was not done: the loop may sleep.
