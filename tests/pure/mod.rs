@@ -109,7 +109,10 @@ impl Kit<App> {
 
     /// The app answers on an upstream connection, or closes it without a word.
     pub fn app_says(&mut self, upstream: ConnKey, answer: Option<&str>) {
-        self.pipes.around.asked.retain(|(asked, _)| *asked != upstream);
+        self.pipes
+            .around
+            .asked
+            .retain(|(asked, _)| *asked != upstream);
         match answer {
             Some(text) => self.send(upstream, text.as_bytes()),
             None => self.reset(upstream),

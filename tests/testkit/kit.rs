@@ -299,7 +299,6 @@ impl<A: Around> Kit<A> {
         }
         let mut done = self.read();
         turn::run_timers(&mut self.server, self.now);
-        turn::assert_asleep(&self.server, self.now);
         done += turn::act(&mut self.server, self.now, &mut self.pipes);
         done += turn::flush(&mut self.server, self.now, &mut self.pipes, STEPS_MAX).0;
         done += turn::act(&mut self.server, self.now, &mut self.pipes);

@@ -5,14 +5,12 @@
 //! loop around pipes in memory, edge-triggered, on a clock moved by hand; what is
 //! around the pipes (how much they take, whether the app is there) is its `Around`.
 //!
-//! It judges nothing but the loop: that no step goes on for ever, and that nothing is due
-//! behind a turn. Who uses it: `tests/pure`, `tests/driven`, `tests/noise.rs`,
+//! It judges nothing but the loop: that no step of it goes on for ever. Who uses it: `tests/pure`, `tests/driven`, `tests/noise.rs`,
 //! `fuzz/entries/server.rs`, `benches/support/in_memory.rs`, `tests/sim/turn.rs`.
 #![allow(dead_code, unused_imports, reason = "each program uses its part")]
 
+mod kit;
 mod turn;
 
-mod kit;
-
 pub use kit::{Around, End, Kit};
-pub use turn::{STEPS_MAX, Sockets, act, assert_asleep, flush, run_timers};
+pub use turn::{STEPS_MAX, Sockets, act, flush, run_timers};
