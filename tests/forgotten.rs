@@ -209,7 +209,7 @@ fn a_connection_has_few_timers_however_often_it_polls() {
             r#"{{"type":"poll","version":1,"sessionId":"{session}","positions":{{}},"wait":{wait_ms}}}"#
         );
         receive(&mut server, key, post(&poll).as_bytes());
-        server.pass(70);
+        server.skip(70);
         let mut answer = Open::default();
         server.flush(&mut answer);
         assert!(answer.0.starts_with(b"HTTP/1.1 200"), "{number}");
