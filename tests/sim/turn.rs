@@ -220,7 +220,9 @@ impl World {
     fn flush(&mut self, most: usize) -> bool {
         let (server, now, mut outside) = self.outside();
         let (_, all) = testkit::flush(server, now, &mut outside, most);
-        self.note_published();
+        if all {
+            self.note_published();
+        }
         all
     }
 
