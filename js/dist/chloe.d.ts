@@ -94,7 +94,7 @@ export declare class Chloe {
 
   /** Connects, and reconnects from then on. The callback is called, and the promise resolved, at the first connection. */
   connect(callback?: () => void): Promise<void>;
-  /** Ends the connection. Webhook stay; connect() takes up where this left off. */
+  /** Ends the connection. Callbacks stay; connect() takes up where this left off. */
   disconnect(): void;
   /**
    * Sends a string to the app. Waits for a connection if there is none; after a lost one what was not

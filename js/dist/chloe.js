@@ -259,7 +259,7 @@
   };
 
   // src/events.ts
-  var Webhook = class {
+  var Callbacks = class {
     constructor() {
       this._lists = /* @__PURE__ */ new Map();
     }
@@ -735,8 +735,8 @@
   var closing;
   var Chloe = class {
     constructor(options = {}) {
-      this._listeners = new Webhook();
-      this._subscriptions = new Webhook();
+      this._listeners = new Callbacks();
+      this._subscriptions = new Callbacks();
       this._messageCallback = () => {
       };
       this._closeCallback = () => {

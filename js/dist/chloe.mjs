@@ -257,7 +257,7 @@ var Connector = class {
 };
 
 // src/events.ts
-var Webhook = class {
+var Callbacks = class {
   constructor() {
     this._lists = /* @__PURE__ */ new Map();
   }
@@ -733,8 +733,8 @@ var TRANSPORTS = [WebSocketTransport, XhrTransport, JsonpTransport];
 var closing;
 var Chloe = class {
   constructor(options = {}) {
-    this._listeners = new Webhook();
-    this._subscriptions = new Webhook();
+    this._listeners = new Callbacks();
+    this._subscriptions = new Callbacks();
     this._messageCallback = () => {
     };
     this._closeCallback = () => {

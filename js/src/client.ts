@@ -3,7 +3,7 @@
 
 import { AddressOptions, addressOf, urlOf } from './address';
 import { Connector, Owner, State } from './connector';
-import { Callback, Webhook } from './events';
+import { Callback, Callbacks } from './events';
 import { ALL, ChloeError, ClientMessage, SESSION, ServerMessage, VERSION, failure, failureOf, wellFormed } from './message';
 import { Outbox } from './outbox';
 import { Positions } from './positions';
@@ -39,8 +39,8 @@ export class Chloe {
   static JsonpTransport = JsonpTransport;
 
   private _connector: Connector;
-  private _listeners = new Webhook();
-  private _subscriptions = new Webhook();
+  private _listeners = new Callbacks();
+  private _subscriptions = new Callbacks();
   private _messageCallback: Callback = () => {};
   private _closeCallback: Callback = () => {};
   /** What connect() promised, until there is a connection. */

@@ -3,7 +3,7 @@
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type Callback = (...values: any[]) => void;
 
-export class Webhook {
+export class Callbacks {
   private _lists = new Map<string, Callback[]>();
 
   /** Whether `name` was added, with a callback or without. */
