@@ -1,4 +1,4 @@
-//! What a session is owed, and what it was given.
+//! What is pending for a session, and what was written.
 //!
 //! Called by the fan-out.
 
@@ -17,7 +17,7 @@ use super::session::{SessionKey, Stream};
 use super::state::Hub;
 use super::values::Gap;
 
-/// How many readers that are owed nothing are looked at for one that is given out: about
+/// How many readers with nothing pending are looked at for one that is returned: about
 /// what one write costs.
 pub(super) const LOOKS_MAX: usize = 64;
 
@@ -58,7 +58,7 @@ impl Hub {
         readers.filter_map(|reader| self.tables.sessions.at(reader.session)?.1.stream())
     }
 
-    /// What the session is owed, oldest first.
+    /// What is pending for the session, oldest first.
     pub fn pending(&self, key: SessionKey) -> impl Iterator<Item = Run<'_>> {
         self.tables
             .sessions
@@ -92,7 +92,7 @@ impl Hub {
         }
     }
 
-    /// Whether the session is owed anything.
+    /// Whether anything is pending for the session.
     pub fn is_behind(&self, key: SessionKey) -> bool {
         self.tables.sessions.get(key).is_some_and(|session| {
             session.subscriptions.iter().any(|subscription| {

@@ -12,7 +12,7 @@ use crate::wire::http::{encode_chunk, encode_last_chunk};
 use crate::server::connection::conn::{Conn, ConnKey, Held, Phase, Role, Sending};
 use crate::server::core::Core;
 
-/// Answers the held poll of `key` with what its session is owed, unless the
+/// Answers the held poll of `key` with what is pending for its session, unless the
 /// answer to a poll before it is still being written, or it has to wait.
 pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
     if core.leaving.is_handed_over() {
@@ -54,7 +54,7 @@ pub fn seal(core: &mut Core, now: Time, key: ConnKey) {
     answer_held(core, now, key, &held, &Answer::ok(body));
 }
 
-/// Sees to it that a session gets what it is owed, if anything is attached to it.
+/// Writes what is pending for a session, if a stream or a poll is attached to it.
 pub fn deliver(core: &mut Core, now: Time, session: SessionKey) {
     let stream = core
         .hub
