@@ -19,14 +19,23 @@ const COMPACT_FROM_BYTES: usize = 4096;
 /// What is remembered of a publication beside its bytes.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Where its frame ends in the segment's bytes.
-    end: u32,
-    /// The length of its frame's header: the JSON begins behind it.
-    header: u8,
+    /// Where its frame ends in the segment's bytes, and in the lowest eight bits the length
+    /// of its frame's header, behind which the JSON begins: a word for both.
+    end_and_header: u64,
     /// Its place in the order in which the server accepted all publications.
     sequence: u64,
     /// When it was appended, on the monotonic clock.
     at_ms: u64,
+}
+
+impl Entry {
+    fn end(&self) -> usize {
+        (self.end_and_header >> 8) as usize
+    }
+
+    fn header(&self) -> usize {
+        (self.end_and_header & 0xff) as usize
+    }
 }
 
 /// What an entry costs beside its bytes, for the limits in bytes.
@@ -96,8 +105,7 @@ impl Segment {
         self.bytes.extend_from_slice(header);
         self.bytes.extend_from_slice(json);
         self.entries.push(Entry {
-            end: u32::try_from(end).expect("a body is far below 4 GiB"),
-            header: header.len() as u8,
+            end_and_header: (end as u64) << 8 | header.len() as u64,
             sequence,
             at_ms,
         });
@@ -116,10 +124,10 @@ impl Segment {
     pub fn get(&self, offset: Offset) -> Publication<'_> {
         let index = self.index(offset);
         let entry = &self.entries[index];
-        let frame = &self.bytes[self.start(index)..entry.end as usize];
+        let frame = &self.bytes[self.start(index)..entry.end()];
         Publication {
             frame,
-            json: &frame[entry.header as usize..],
+            json: &frame[entry.header()..],
             sequence: entry.sequence,
             at_ms: entry.at_ms,
         }
@@ -141,10 +149,8 @@ impl Segment {
     /// `from` lies, and the bytes of its frame from there on.
     pub fn split(&self, from: Offset, count: usize) -> (Offset, &[u8]) {
         let at = self.start(self.index(from)) + count;
-        let index = self
-            .entries
-            .partition_point(|entry| entry.end as usize <= at);
-        let end = self.entries[index].end as usize;
+        let index = self.entries.partition_point(|entry| entry.end() <= at);
+        let end = self.entries[index].end();
         (self.base + index as u64, &self.bytes[at..end])
     }
 
@@ -197,7 +203,7 @@ impl Segment {
         self.bytes.drain(..dead_bytes);
         self.entries.drain(..self.dead);
         for entry in &mut self.entries {
-            entry.end -= dead_bytes as u32;
+            entry.end_and_header -= (dead_bytes as u64) << 8;
         }
         self.base += self.dead as u64;
         self.dead = 0;
@@ -219,7 +225,7 @@ impl Segment {
     fn start(&self, index: usize) -> usize {
         match index.checked_sub(1) {
             None => 0,
-            Some(before) => self.entries[before].end as usize,
+            Some(before) => self.entries[before].end(),
         }
     }
 
